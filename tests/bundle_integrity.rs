@@ -409,3 +409,104 @@ fn parts_that_lack_a_blob_make_no_bundle() {
         assert!(Plan::new(less.assembly).is_err(), "{digest}");
     }
 }
+
+/// Changes one JSON member and lets everything above name the changed bytes, as
+/// an attacker who writes the whole archive would.
+fn rewrite(members: &mut [(String, Vec<u8>)], at: usize, change: impl Fn(&mut serde_json::Value)) {
+    let old = (Digest::of(&members[at].1), members[at].1.len());
+    let mut value: serde_json::Value = serde_json::from_slice(&members[at].1).unwrap();
+    change(&mut value);
+    replace(members, at, old, carnet_bundle::json::canonical(&value).unwrap());
+}
+
+fn replace(members: &mut [(String, Vec<u8>)], at: usize, old: (Digest, usize), new: Vec<u8>) {
+    let digest = Digest::of(&new);
+    members[at] = (format!("blobs/sha256/{}", digest.to_hex()), new.clone());
+    for above in (1..at.min(4)).rev() {
+        let text = String::from_utf8(members[above].1.clone()).unwrap();
+        if !text.contains(&old.0.to_string()) {
+            continue;
+        }
+        let was = (Digest::of(&members[above].1), members[above].1.len());
+        let mut value: serde_json::Value = serde_json::from_slice(&members[above].1).unwrap();
+        for list in ["manifests", "layers"] {
+            let entries = value.get_mut(list).and_then(serde_json::Value::as_array_mut).into_iter().flatten();
+            for entry in entries.filter(|e| e["digest"] == old.0.to_string()) {
+                entry["digest"] = digest.to_string().into();
+                entry["size"] = new.len().into();
+            }
+        }
+        let bytes = carnet_bundle::json::canonical(&value).unwrap();
+        if above == 1 {
+            members[1].1 = bytes;
+        } else {
+            replace(members, above, was, bytes);
+        }
+    }
+}
+
+/// Places in the fixture's archive.
+const BUNDLE_INDEX: usize = 2;
+const CONTROL: usize = 3;
+const INVENTORY: usize = 5;
+
+#[test]
+fn a_rewritten_archive_without_a_change_opens() {
+    let mut members = members(fixture());
+    for at in [BUNDLE_INDEX, CONTROL, INVENTORY] {
+        rewrite(&mut members, at, |_| ());
+    }
+    assert_eq!(failures(&members), [""; 0]);
+}
+
+#[test]
+fn documents_of_carnet_with_more_than_they_must_have_are_found() {
+    let mut control = members(fixture());
+    rewrite(&mut control, CONTROL, |value| value["annotations"] = json!({ "extra": "1" }));
+    assert_eq!(failures(&control), ["document-not-canonical"]);
+
+    let mut inventory = members(fixture());
+    let old = (Digest::of(&inventory[INVENTORY].1), inventory[INVENTORY].1.len());
+    let spaced = [inventory[INVENTORY].1.as_slice(), b"\n"].concat();
+    replace(&mut inventory, INVENTORY, old, spaced);
+    assert_eq!(failures(&inventory), ["document-not-canonical"]);
+}
+
+#[test]
+fn a_bundle_index_of_another_form_is_malformed() {
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 4] = [
+        ("evidence not sorted", |v| v["manifests"].as_array_mut().unwrap().swap(3, 4)),
+        ("a member more", |v| v["annotations"] = json!({ "a": "b" })),
+        ("no image", |v| drop(v["manifests"].as_array_mut().unwrap().remove(1))),
+        ("nothing", |v| v["manifests"] = json!([])),
+    ];
+    for (what, change) in changes {
+        let mut changed = members(fixture());
+        rewrite(&mut changed, BUNDLE_INDEX, change);
+        assert!(failures(&changed).contains(&"bundle-index-malformed"), "{what}: {:?}", failures(&changed));
+    }
+}
+
+#[test]
+fn bundles_of_a_kind_that_this_reader_does_not_judge_give_no_verdict() {
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 3] = [
+        ("needs a newer carnet: unknown critical feature \"split\"", |v| v["critical"] = json!(["split"])),
+        ("mode \"thin\" is reserved", |v| v["mode"] = "thin".into()),
+        ("carnet-inventory 1", |v| v["schema"]["major"] = 1.into()),
+    ];
+    for (reason, change) in changes {
+        let mut changed = members(fixture());
+        rewrite(&mut changed, INVENTORY, change);
+        let error = try_open(&tar(&changed)[..]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_the_inventory_changes_nothing() {
+    let mut changed = members(fixture());
+    rewrite(&mut changed, INVENTORY, |value| value["later"] = json!({ "x": 1 }));
+    assert_eq!(failures(&changed), [""; 0]);
+}

@@ -4,7 +4,7 @@
 //!
 //! The writer writes them, the reader computes them again and compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -165,8 +165,8 @@ fn evidence_entries(tree: &Tree, entry: &EvidenceEntry) -> Vec<Value> {
             "size": tree.manifest_size(&entry.digest),
         }))
     };
-    let mut suffixes: Vec<(&str, Option<&str>)> = entry.found_in.iter().filter_map(|place| legacy_suffix(place.method)).collect();
-    suffixes.dedup();
+    let suffixes: BTreeSet<(&str, Option<&str>)> =
+        entry.found_in.iter().filter_map(|place| legacy_suffix(place.method)).collect();
     if suffixes.is_empty() {
         return vec![Value::Object(plain())];
     }

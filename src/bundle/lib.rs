@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod media;
 pub mod open;
 pub mod plan;
+mod reader;
 mod recheck;
 pub mod reference;
 pub mod tree;

@@ -10,6 +10,8 @@ pub struct Limits {
     pub members: u64,
     /// One manifest or index: twice what registries must accept (4 MiB).
     pub manifest_size: u64,
+    /// The bundle index: what every registry accepts as one manifest.
+    pub bundle_index_size: u64,
     /// The inventory: 100 000 receipts of 300 bytes fit twice.
     pub inventory_size: u64,
     /// One evidence blob; cosign's own bound (`COSIGN_MAX_ATTACHMENT_SIZE`).
@@ -24,10 +26,6 @@ pub struct Limits {
     pub index_depth: usize,
     /// How deep evidence about evidence may nest.
     pub referrer_depth: usize,
-    /// Attachments of a bundle.
-    pub attachments: usize,
-    /// One attachment with its payload.
-    pub attachment_size: u64,
     /// What a gzip container may unpack to, as a multiple of its own size:
     /// layers hardly compress, and DEFLATE cannot exceed 1032.
     pub gzip_ratio: u64,
@@ -39,6 +37,7 @@ impl Default for Limits {
         Self {
             members: 100_000,
             manifest_size: 8 * MIB,
+            bundle_index_size: 4 * MIB,
             inventory_size: 64 * MIB,
             evidence_size: 128 * MIB,
             memory: 256 * MIB,
@@ -46,8 +45,6 @@ impl Default for Limits {
             manifests: 5_000,
             index_depth: 4,
             referrer_depth: 4,
-            attachments: 64,
-            attachment_size: 16 * MIB,
             gzip_ratio: 100,
         }
     }

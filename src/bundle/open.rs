@@ -12,17 +12,18 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    archive, codes,
-    container::{Container, ContainerError, INDEX_MEMBER, Keep, LAYOUT_MEMBER, Member, Names, blob_name},
+    codes,
+    container::{Container, ContainerError, INDEX_MEMBER, Keep, LAYOUT_MEMBER, Member},
     derive::{self, OCI_LAYOUT},
     digest::Digest,
-    finding::{Code, Finding},
+    finding::Finding,
     inventory::{Inventory, Mode, SCHEMA_NAME},
     json::{self, JsonError},
     limits::Limits,
-    manifest::{Descriptor, Manifest, ManifestError},
+    manifest::{Descriptor, Manifest},
     media,
     plan::content_id,
+    reader::Reader,
     recheck,
     tree::{Part, Tree, Visitor, Walk, count},
 };
@@ -120,7 +121,7 @@ pub fn open(container: &mut dyn Container, limits: &Limits) -> Result<Opened, Op
         walk.image(root)?;
     }
     let policy = match &parts.policy {
-        Some(descriptor) => walk.documents(descriptor)?,
+        Some(descriptor) => own_documents(&mut walk, descriptor, media::POLICY)?,
         None => None,
     };
     for evidence in &parts.evidence {
@@ -264,6 +265,9 @@ impl Parts {
     /// Reads bundle index, control manifest and inventory. `None` when one of them
     /// cannot be relied on.
     fn read(walk: &mut Walk<'_, Reader<'_>>, id: &Descriptor) -> Result<Option<Self>, OpenError> {
+        if id.size > walk.visitor.limits.bundle_index_size {
+            return Err(walk.visitor.limit("bytes of the bundle index", walk.visitor.limits.bundle_index_size));
+        }
         let Some(bytes) = walk.once(id, Part::Manifest)? else { return Ok(None) };
         let Some(index) = walk.visitor.own_manifest(id, &bytes) else { return Ok(None) };
         let Some((control_entry, rest)) = index.children().split_first() else {
@@ -285,18 +289,36 @@ impl Parts {
     }
 
     fn read_control(walk: &mut Walk<'_, Reader<'_>>, entry: &Descriptor) -> Result<Option<(Manifest, Inventory)>, OpenError> {
-        let Some(control) = walk.documents(entry)? else { return Ok(None) };
+        let Some(control) = own_documents(walk, entry, media::CONTROL)? else { return Ok(None) };
         let Some(layer) = control.layers().first().filter(|layer| layer.media_type == media::INVENTORY) else {
             return Ok(walk.visitor.malformed_index(entry, "layer 0 of the control manifest is not the inventory"));
         };
         let Some(bytes) = walk.visitor.held.get(&layer.digest).cloned() else { return Ok(None) };
-        let inventory = read_inventory(&bytes)?;
-        if json::canonical(&inventory)? != bytes.as_ref() {
+        let value = json::parse(&bytes).map_err(unreadable_inventory)?;
+        if json::canonical(&value)? != bytes.as_ref() {
             walk.visitor.findings.push(Finding::new(&codes::DOCUMENT_NOT_CANONICAL, layer.digest, "inventory.json"));
         }
+        let inventory = read_inventory(value)?;
+        bound_evidence(&inventory, walk.visitor.limits)?;
         walk.visitor.absent = inventory.absent.iter().map(|absence| absence.digest).collect();
         Ok(Some((control, inventory)))
     }
+}
+
+/// Visits the control or policy manifest, which has no more than it must (V3.5).
+fn own_documents(
+    walk: &mut Walk<'_, Reader<'_>>,
+    descriptor: &Descriptor,
+    artifact_type: &str,
+) -> Result<Option<Manifest>, OpenError> {
+    let Some(manifest) = walk.documents(descriptor)? else { return Ok(None) };
+    let title = |layer: &Descriptor| layer.annotations.get(derive::TITLE).cloned().unwrap_or_default();
+    let layers: Vec<_> = manifest.layers().iter().map(|layer| (layer.clone(), title(layer))).collect();
+    let again = derive::documents_manifest(artifact_type, &layers)?;
+    if walk.visitor.held.get(&descriptor.digest).is_none_or(|bytes| **bytes != *again) {
+        walk.visitor.find(&codes::DOCUMENT_NOT_CANONICAL, descriptor.digest, format!("not the one form of {artifact_type}"));
+    }
+    Ok(Some(manifest))
 }
 
 fn root(descriptor: &Descriptor) -> Option<(Descriptor, String)> {
@@ -304,15 +326,17 @@ fn root(descriptor: &Descriptor) -> Option<(Descriptor, String)> {
     Some((descriptor.clone(), reference.clone()))
 }
 
+fn unreadable_inventory(error: JsonError) -> OpenError {
+    OpenError::NoBundle(format!("inventory: {error}"))
+}
+
 /// Reads the inventory; an unknown critical feature or mode ends here (V2.4).
-fn read_inventory(bytes: &[u8]) -> Result<Inventory, OpenError> {
-    let unreadable = |e: JsonError| OpenError::NoBundle(format!("inventory: {e}"));
-    let value = json::parse(bytes).map_err(unreadable)?;
+fn read_inventory(value: Value) -> Result<Inventory, OpenError> {
     let critical = value.get("critical").and_then(Value::as_array).into_iter().flatten();
     if let Some(feature) = critical.map(|feature| feature.as_str().unwrap_or("?").to_owned()).next() {
         return Err(OpenError::Critical(feature));
     }
-    let inventory: Inventory = json::from_value(value).map_err(unreadable)?;
+    let inventory: Inventory = json::from_value(value).map_err(unreadable_inventory)?;
     if inventory.schema.name != SCHEMA_NAME || inventory.schema.major != 0 {
         return Err(OpenError::Unsupported(format!("inventory {} {}", inventory.schema.name, inventory.schema.major)));
     }
@@ -322,151 +346,17 @@ fn read_inventory(bytes: &[u8]) -> Result<Inventory, OpenError> {
     }
 }
 
-/// Gives the walk the members of a container, each checked against its descriptor.
-struct Reader<'a> {
-    container: &'a mut dyn Container,
-    limits: &'a Limits,
-    held: BTreeMap<Digest, Arc<[u8]>>,
-    held_bytes: u64,
-    present: BTreeSet<Digest>,
-    absent: BTreeSet<Digest>,
-    expected: Vec<String>,
-    findings: Vec<Finding>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(container: &'a mut dyn Container, limits: &'a Limits, index_json: &[u8]) -> Self {
-        Self {
-            container,
-            limits,
-            held: BTreeMap::new(),
-            held_bytes: count(index_json.len()),
-            present: BTreeSet::new(),
-            absent: BTreeSet::new(),
-            expected: vec![LAYOUT_MEMBER.to_owned(), INDEX_MEMBER.to_owned()],
-            findings: Vec::new(),
+/// Evidence without end about one subject is over the limit before any of it is
+/// read (V1.5, CVE-2023-46737).
+fn bound_evidence(inventory: &Inventory, limits: &Limits) -> Result<(), OpenError> {
+    let mut per_subject: BTreeMap<Digest, usize> = BTreeMap::new();
+    for entry in &inventory.evidence {
+        let seen = per_subject.entry(entry.subject).or_default();
+        *seen += 1;
+        if *seen > limits.evidence_per_subject {
+            let bound = count(limits.evidence_per_subject);
+            return Err(OpenError::Limit { what: "pieces of evidence about one subject", bound });
         }
     }
-
-    fn bound(&self, descriptor: &Descriptor, part: Part) -> u64 {
-        match part {
-            Part::Manifest => self.limits.manifest_size,
-            Part::Payload if descriptor.media_type == media::INVENTORY => self.limits.inventory_size,
-            Part::Config | Part::Payload | Part::Layer => self.limits.evidence_size,
-        }
-    }
-
-    fn find(&mut self, code: &'static Code, subject: impl ToString, message: impl Into<String>) {
-        self.findings.push(Finding::new(code, subject, message));
-    }
-
-    /// Parses a document of carnet's own; `None` leaves a finding.
-    fn own_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Option<Manifest> {
-        match Manifest::parse(bytes, &descriptor.media_type) {
-            Ok(manifest) => Some(manifest),
-            Err(error) => {
-                self.find(&codes::INDEX_MALFORMED, descriptor.digest, error.to_string());
-                None
-            }
-        }
-    }
-
-    fn malformed_index<T>(&mut self, descriptor: &Descriptor, reason: &str) -> Option<T> {
-        self.find(&codes::INDEX_MALFORMED, descriptor.digest, reason);
-        None
-    }
-
-    /// Checks size and digest of a member against its descriptor (V3.1).
-    fn matches(&mut self, descriptor: &Descriptor, member: &Member) -> bool {
-        if member.digest != descriptor.digest {
-            let message = format!("digest mismatch for {}: got {}, want {}", descriptor.digest, member.digest, descriptor.digest);
-            self.find(&codes::BLOB_DIGEST_MISMATCH, descriptor.digest, message);
-            return false;
-        }
-        if member.size != descriptor.size {
-            let message = format!("size mismatch for {}: got {}, want {} bytes", descriptor.digest, member.size, descriptor.size);
-            self.find(&codes::BLOB_SIZE_MISMATCH, descriptor.digest, message);
-            return false;
-        }
-        true
-    }
-
-    fn hold(&mut self, digest: Digest, bytes: Vec<u8>) -> Result<Arc<[u8]>, OpenError> {
-        self.held_bytes += count(bytes.len());
-        if self.held_bytes > self.limits.memory {
-            return Err(OpenError::Limit { what: "evidence held in memory", bound: self.limits.memory });
-        }
-        let bytes: Arc<[u8]> = bytes.into();
-        self.held.insert(digest, Arc::clone(&bytes));
-        Ok(bytes)
-    }
-
-    /// Compares the names of all members with those that the walk asked for (V1.2,
-    /// V1.3, V3.3).
-    fn finish(&mut self) -> Result<(), OpenError> {
-        let names = self.container.finish()?;
-        let (Names::Ordered(stored) | Names::Unordered(stored)) = &names;
-        for name in archive::repeated(stored) {
-            self.find(&codes::MEMBER_DUPLICATE, name.escape_debug(), "the name stands more than once");
-        }
-        let expected: BTreeSet<&String> = self.expected.iter().collect();
-        let unlisted: Vec<String> = stored.iter().filter(|name| !expected.contains(name)).cloned().collect();
-        for name in unlisted {
-            self.find(&codes::MEMBER_NOT_LISTED, name.escape_debug(), "nothing in the tree of the bundle names it");
-        }
-        if let Names::Ordered(stored) = names
-            && !self.findings.iter().any(Finding::is_failure)
-            && let Some((got, want)) = stored.iter().zip(&self.expected).find(|(got, want)| got != want)
-        {
-            self.find(&codes::ARCHIVE_NOT_CANONICAL, got, format!("{got} stands where {want} is due"));
-        }
-        Ok(())
-    }
-}
-
-impl Visitor for Reader<'_> {
-    type Error = OpenError;
-
-    fn blob(&mut self, descriptor: &Descriptor, part: Part) -> Result<Option<Arc<[u8]>>, OpenError> {
-        let digest = descriptor.digest;
-        let bound = self.bound(descriptor, part);
-        if part != Part::Layer && descriptor.size > bound && !self.absent.contains(&digest) {
-            return Err(ContainerError::Limit { what: format!("{digest} ({} bytes)", descriptor.size), bound }.into());
-        }
-        let keep = if part == Part::Layer { Keep::Digest } else { Keep::Bytes(bound) };
-        let name = blob_name(&digest);
-        if self.absent.contains(&digest) {
-            return Ok(None);
-        }
-        let Some(member) = self.container.member(&name, keep)? else {
-            self.find(&codes::MEMBER_MISSING, name, format!("{digest} is not in the container, and not declared absent"));
-            return Ok(None);
-        };
-        self.expected.push(name);
-        if !self.matches(descriptor, &member) {
-            return Ok(None);
-        }
-        self.present.insert(digest);
-        match (part, member.bytes) {
-            (Part::Layer, _) => Ok(None),
-            (_, Some(bytes)) => self.hold(digest, bytes).map(Some),
-            (_, None) => Err(OpenError::Limit { what: "members out of order", bound: self.limits.memory }),
-        }
-    }
-
-    fn conflict(&mut self, descriptor: &Descriptor, first: u64) -> Result<(), OpenError> {
-        let message =
-            format!("size mismatch for {}: {} and {first} bytes by two descriptors", descriptor.digest, descriptor.size);
-        self.find(&codes::BLOB_SIZE_MISMATCH, descriptor.digest, message);
-        Ok(())
-    }
-
-    fn malformed(&mut self, digest: &Digest, error: ManifestError) -> Result<(), OpenError> {
-        self.find(&codes::MANIFEST_MALFORMED, digest, error.to_string());
-        Ok(())
-    }
-
-    fn limit(&mut self, what: &'static str, bound: u64) -> OpenError {
-        OpenError::Limit { what, bound }
-    }
+    Ok(())
 }

@@ -116,6 +116,9 @@ impl Plan {
         }
         let inventory = inventory(&mut assembly);
         let carnet = OwnBlobs::new(&assembly, &inventory)?;
+        if carnet.index.size > limits.bundle_index_size {
+            return Err(PlanError::Limit { what: "bytes of the bundle index", bound: limits.bundle_index_size });
+        }
         let collected = std::mem::take(&mut assembly.blobs);
         let mut held: BTreeMap<Digest, Arc<[u8]>> = collected.into_iter().map(|(digest, bytes)| (digest, bytes.into())).collect();
         held.extend(carnet.blobs.iter().map(|bytes| (Digest::of(bytes), Arc::clone(bytes))));
@@ -198,7 +201,7 @@ impl PlannedMember {
 }
 
 /// Computes the content id: SHA-256 of the RFC 8785 array of the digests of image
-/// roots and evidence, sorted, each once (`bundle-spec/bundle.md` §1).
+/// roots and evidence, sorted, each once (`bundle-spec/bundle.md` §2).
 ///
 /// # Errors
 ///
