@@ -88,6 +88,11 @@ impl FromStr for Reference {
         let parsed: oci_spec::distribution::Reference = text.parse().map_err(|e: oci_spec::distribution::ParseError| {
             ReferenceError::Malformed { text: text.to_owned(), reason: e.to_string() }
         })?;
+        // The crate takes `UPPER/case` for a repository of Docker Hub.
+        if parsed.repository().chars().any(|c| c.is_ascii_uppercase()) {
+            let reason = "repository names are lower case".to_owned();
+            return Err(ReferenceError::Malformed { text: text.to_owned(), reason });
+        }
         let digest = parsed
             .digest()
             .map(str::parse)
@@ -136,7 +141,9 @@ mod tests {
 
     #[test]
     fn texts_outside_the_grammar_are_refused() {
-        for text in ["", "host/UPPER", "a b", "host/repo:", "host/repo@sha256:12", "host/../etc", "host/repo@sha512:00"] {
+        for text in
+            ["", "host/UPPER", "UPPER/case", "a b", "host/repo:", "host/repo@sha256:12", "host/../etc", "host/repo@sha512:00"]
+        {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
     }
