@@ -1,0 +1,177 @@
+//! The verifier: the order of the checks (`bundle-spec/verify.md` V6 to V11).
+
+use std::sync::Arc;
+
+use carnet_bundle::{Digest, Finding};
+use jiff::Timestamp;
+
+use crate::{
+    backend::Witness,
+    codes,
+    evidence::Evidence,
+    rules::{Rules, Signer},
+    signature::Memo,
+    trust_root::TrustRoot,
+    verified::{Claim, Verified},
+};
+
+mod claim;
+mod judgement;
+
+use judgement::Judgement;
+
+/// Judges evidence by one trust root and one set of rules.
+///
+/// `Send` and `Sync`: one verifier serves all threads.
+pub struct Verifier {
+    root: TrustRoot,
+    rules: Rules,
+    now: Timestamp,
+    witness: Witness,
+    memo: Arc<Memo>,
+}
+
+/// The artifact that evidence is verified for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    digest: Digest,
+    bytes: Option<&'a [u8]>,
+}
+
+/// Why a verifier cannot be made.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifierError {
+    /// The second verifier cannot use the trust root, or another crypto provider
+    /// was installed in this process.
+    #[error("the second verifier cannot be set up: {0}")]
+    Backend(String),
+    /// Keyless rules without any identity would accept no one, or everyone.
+    #[error("no identity: keyless evidence needs at least one")]
+    NoIdentity,
+    /// The profile without logs was asked for with a trust root that lists logs:
+    /// it belongs to instances that have none.
+    #[error(
+        "the trust root lists logs: evidence without a log entry and without a certificate timestamp is not accepted from it"
+    )]
+    ProfileWithLogs,
+    /// A threshold that nothing can meet or that asks for nothing.
+    #[error("a certificate needs at least one verified time")]
+    Threshold,
+}
+
+impl Verifier {
+    /// Makes a verifier.
+    ///
+    /// `now` takes no part in the validity of signatures; it is compared with
+    /// signed times to say that a clock is wrong.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`VerifierError`] for rules that make no sense or do not fit the
+    /// trust root.
+    pub fn new(root: TrustRoot, rules: Rules, now: Timestamp) -> Result<Self, VerifierError> {
+        if let Signer::Identities(identities) = &rules.signer {
+            if identities.is_empty() {
+                return Err(VerifierError::NoIdentity);
+            }
+            if rules.time_threshold == 0 {
+                return Err(VerifierError::Threshold);
+            }
+            if rules.log_threshold == 0 && rules.sct_threshold == 0 && !root.is_without_logs() {
+                return Err(VerifierError::ProfileWithLogs);
+            }
+        }
+        let witness = Witness::new(&root).map_err(VerifierError::Backend)?;
+        Ok(Self { root, rules, now, witness, memo: Arc::default() })
+    }
+
+    /// The trust root in use.
+    pub fn trust_root(&self) -> &TrustRoot {
+        &self.root
+    }
+
+    /// The rules in use.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Verifies one piece of evidence for `subject`.
+    ///
+    /// The steps, each named for what it stops:
+    ///
+    /// 1. V6 the evidence has one reading (parser differentials);
+    /// 2. V7 it speaks of this artifact and the signature is good (moved and
+    ///    changed signatures);
+    /// 3. V8 a trusted log holds exactly this signature (private and replayed log
+    ///    entries);
+    /// 4. V9 a trusted source says when (back-dating);
+    /// 5. V10 at every such time the certificate and all above it were valid, and
+    ///    the certificate was logged (leaked and silently issued certificates);
+    /// 6. V11 the signer is one of those asked for (someone else's good signature);
+    /// 7. the second verifier agrees (our own slips).
+    ///
+    /// # Errors
+    ///
+    /// Returns the findings of every step that failed, the decisive one first.
+    pub fn verify<'s>(&self, evidence: &Evidence<'_>, subject: impl Into<Subject<'s>>) -> Result<Verified<Claim>, Vec<Finding>> {
+        let subject = subject.into();
+        let about = evidence.describe();
+        Memo::scope(&self.memo, || {
+            let signed = evidence.read().map_err(|refusal| vec![refusal.into_finding(&about)])?;
+            let judgement = Judgement::of(self, &signed, subject);
+            claim::conclude(judgement, evidence.kind(), &about)
+        })
+    }
+
+    /// What the trust root and the rules themselves give cause to say: an old
+    /// trust root, patterns that match too much.
+    ///
+    /// `max_age` is in days.
+    pub fn findings(&self, max_age: i64) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Some(days) = crate::trust_root::age_days(&self.root, self.now).filter(|days| *days > max_age) {
+            let message = format!("the newest entry of the trust root ({}) is {days} days old", self.root.source());
+            findings.push(Finding::new(&codes::TRUST_ROOT_AGED, self.root.digest(), message));
+        }
+        if let Signer::Identities(identities) = &self.rules.signer {
+            findings.extend(identities.iter().flat_map(crate::identity::Identity::lint));
+        }
+        findings
+    }
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").field("root", self.root.digest()).field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// An artifact whose bytes are at hand: some signatures, over an artifact
+    /// itself by an Ed25519 or P-384 key, can be verified only with them.
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { digest: Digest::of(bytes), bytes: Some(bytes) }
+    }
+
+    /// The digest of the artifact.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
+        self.bytes
+    }
+}
+
+impl From<&Digest> for Subject<'_> {
+    fn from(digest: &Digest) -> Self {
+        Self { digest: *digest, bytes: None }
+    }
+}
+
+impl From<Digest> for Subject<'_> {
+    fn from(digest: Digest) -> Self {
+        Self { digest, bytes: None }
+    }
+}
