@@ -1,0 +1,41 @@
+//! The rule engine: Conforma's rules, evaluated offline.
+//!
+//! Rules are written in Rego. They are evaluated by the `regorus` crate, which
+//! differs from OPA in ways that would let a bad image pass; so the files are
+//! parsed, checked and rewritten first, and functions that Go and Rust have
+//! differently are replaced. Nothing of `regorus` is part of this module's
+//! interface.
+
+mod annotations;
+mod builtins;
+mod check;
+mod data;
+mod engine;
+mod error;
+mod functions;
+mod graph;
+mod inspect;
+mod ir;
+mod lower;
+mod normalise;
+mod plain;
+mod print;
+mod program;
+mod registry;
+mod safety;
+mod scan;
+mod session;
+mod syntax;
+mod tester;
+mod xref;
+
+pub use data::{Configuration, Data, DataError};
+pub use error::{CheckError, CheckKind, EvaluationError, LoadError, Location, SyntaxError};
+pub use inspect::{RuleInfo, RuleKind};
+pub use program::File;
+pub use registry::{
+    Answer, Head, LookupError, ManifestBytes, NoRegistry, Question, Referrer, Registry, SignerOptions, Verified, VerifiedAttestation,
+    VerifiedSignature,
+};
+pub use session::{Limits, Undefined};
+pub use tester::{Test, TestResult, run_tests};
