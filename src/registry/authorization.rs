@@ -1,0 +1,258 @@
+//! Authorization: what to send with a request after a registry answered 401.
+//!
+//! oci-client asks the token service. Two things are done before it may: the
+//! realm is checked, because oci-client would send a password to any realm, and
+//! identity tokens are exchanged here, because it has no refresh grant.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use carnet_bundle::Reference;
+use http_auth::{ChallengeRef, parser::ChallengeParser};
+use oci_client::{
+    RegistryOperation,
+    client::{ClientConfig, ClientProtocol},
+    errors::OciDistributionError,
+    secrets::RegistryAuth,
+};
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use serde::Deserialize;
+
+use crate::{
+    answer::{Obstacle, ObstacleKind},
+    credentials::{Credential, CredentialFiles},
+    endpoint::Endpoint,
+    options::Options,
+    transport::{CONNECT_TIMEOUT, READ_TIMEOUT, RegistryError, USER_AGENT, root_cause},
+};
+
+/// Longest wait for a credential helper; some ask a smart card or a browser.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What goes into the `Authorization` header.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) enum Authorization {
+    Basic { user: String, password: String },
+    Bearer(String),
+    Nothing,
+}
+
+/// Keeps one authorization per repository.
+pub(crate) struct Authorizer {
+    over_http: oci_client::Client,
+    over_https: oci_client::Client,
+    files: CredentialFiles,
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+type Session = Arc<tokio::sync::Mutex<Authorization>>;
+
+impl Authorizer {
+    pub(crate) fn new(options: &Options) -> Result<Self, RegistryError> {
+        let client = |protocol| {
+            let config = ClientConfig {
+                protocol,
+                accept_invalid_certificates: options.allow_insecure,
+                user_agent: USER_AGENT,
+                connect_timeout: Some(CONNECT_TIMEOUT),
+                read_timeout: Some(READ_TIMEOUT),
+                ..ClientConfig::default()
+            };
+            oci_client::Client::try_from(config).map_err(|error| RegistryError::Client(error.to_string()))
+        };
+        Ok(Self {
+            over_http: client(ClientProtocol::Http)?,
+            over_https: client(ClientProtocol::Https)?,
+            files: options.credentials.clone(),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// The authorization known so far.
+    pub(crate) async fn current(&self, reference: &Reference) -> Authorization {
+        self.session(reference).lock().await.clone()
+    }
+
+    /// Answers a 401 to a request that was sent with `used`.
+    pub(crate) async fn renew(
+        &self,
+        http: &reqwest::Client,
+        endpoint: &Endpoint,
+        reference: &Reference,
+        used: &Authorization,
+        headers: &HeaderMap,
+    ) -> Result<Authorization, Obstacle> {
+        let session = self.session(reference);
+        let mut session = session.lock().await;
+        if *session == *used {
+            *session = self.negotiate(http, endpoint, reference, headers).await?;
+        }
+        Ok(session.clone())
+    }
+
+    fn session(&self, reference: &Reference) -> Session {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let nothing = || Arc::new(tokio::sync::Mutex::new(Authorization::Nothing));
+        Arc::clone(sessions.entry(reference.name()).or_insert_with(nothing))
+    }
+
+    async fn negotiate(
+        &self,
+        http: &reqwest::Client,
+        endpoint: &Endpoint,
+        reference: &Reference,
+        headers: &HeaderMap,
+    ) -> Result<Authorization, Obstacle> {
+        let credential = self.credential(reference).await?;
+        let Some(challenge) = bearer_challenge(headers) else {
+            return Ok(match credential {
+                Credential::Password { user, password } => Authorization::Basic { user, password },
+                Credential::Anonymous | Credential::IdentityToken(_) => Authorization::Nothing,
+            });
+        };
+        check_realm(endpoint, &challenge)?;
+        match credential {
+            Credential::IdentityToken(token) => exchange(http, reference, &challenge, &token).await.map(Authorization::Bearer),
+            Credential::Anonymous => self.token(endpoint, reference, RegistryAuth::Anonymous).await,
+            Credential::Password { user, password } => self.token(endpoint, reference, RegistryAuth::Basic(user, password)).await,
+        }
+    }
+
+    async fn credential(&self, reference: &Reference) -> Result<Credential, Obstacle> {
+        let files = self.files.clone();
+        let wanted = reference.clone();
+        let denied = |reason: String| Obstacle::new(ObstacleKind::Denied, None, reference.registry(), reason);
+        let found = tokio::task::spawn_blocking(move || files.find(&wanted));
+        match tokio::time::timeout(HELPER_TIMEOUT, found).await {
+            Ok(Ok(found)) => found.map_err(|error| denied(error.to_string())),
+            Ok(Err(error)) => Err(denied(error.to_string())),
+            Err(_) => Err(denied(format!("the credential helper did not answer in {} s", HELPER_TIMEOUT.as_secs()))),
+        }
+    }
+
+    async fn token(&self, endpoint: &Endpoint, reference: &Reference, auth: RegistryAuth) -> Result<Authorization, Obstacle> {
+        let client = if endpoint.scheme == "http" { &self.over_http } else { &self.over_https };
+        let image = oci_client::Reference::with_tag(
+            reference.registry().to_owned(),
+            reference.repository().to_owned(),
+            "latest".to_owned(),
+        );
+        match client.auth(&image, &auth, RegistryOperation::Pull).await {
+            Ok(Some(token)) => Ok(Authorization::Bearer(token)),
+            Ok(None) => Ok(match auth {
+                RegistryAuth::Basic(user, password) => Authorization::Basic { user, password },
+                RegistryAuth::Anonymous | RegistryAuth::Bearer(_) => Authorization::Nothing,
+            }),
+            Err(OciDistributionError::RequestError(error)) => {
+                Err(Obstacle::new(ObstacleKind::Unreachable, None, reference.registry(), root_cause(&error)))
+            }
+            Err(error) => Err(Obstacle::new(ObstacleKind::Denied, Some(401), reference.registry(), error.to_string())),
+        }
+    }
+}
+
+/// A `Bearer` challenge (distribution's token authentication specification).
+#[derive(Debug, Eq, PartialEq)]
+struct Challenge {
+    realm: reqwest::Url,
+    service: Option<String>,
+}
+
+fn bearer_challenge(headers: &HeaderMap) -> Option<Challenge> {
+    headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|value| ChallengeParser::new(value).map_while(Result::ok).find_map(|challenge| Challenge::from_ref(&challenge)))
+}
+
+impl Challenge {
+    fn from_ref(challenge: &ChallengeRef<'_>) -> Option<Self> {
+        if !challenge.scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let param = |name: &str| {
+            challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_unescaped())
+        };
+        Some(Self { realm: param("realm")?.parse().ok()?, service: param("service") })
+    }
+}
+
+/// A registry on https must not send credentials into the clear.
+fn check_realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<(), Obstacle> {
+    match challenge.realm.scheme() {
+        "https" => Ok(()),
+        "http" if endpoint.scheme == "http" => Ok(()),
+        scheme => {
+            let reason = format!("the token service is asked over {scheme}, the registry over {}", endpoint.scheme);
+            Err(Obstacle::new(ObstacleKind::Denied, Some(401), endpoint.host.clone(), reason))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(alias = "access_token")]
+    token: String,
+}
+
+/// The refresh grant (distribution's OAuth2 token specification).
+async fn exchange(http: &reqwest::Client, reference: &Reference, challenge: &Challenge, token: &str) -> Result<String, Obstacle> {
+    let place = || format!("{}{}", challenge.realm.host_str().unwrap_or_default(), challenge.realm.path());
+    let scope = format!("repository:{}:pull", reference.repository());
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token),
+        ("service", challenge.service.as_deref().unwrap_or_default()),
+        ("scope", &scope),
+        ("client_id", "carnet"),
+    ];
+    let unreachable = |error: &reqwest::Error| Obstacle::new(ObstacleKind::Unreachable, None, place(), root_cause(error));
+    let answer = http.post(challenge.realm.clone()).form(&form).send().await.map_err(|error| unreachable(&error))?;
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(Obstacle::new(ObstacleKind::Denied, Some(status.as_u16()), place(), "the identity token was refused"));
+    }
+    let malformed = |_| Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(), "the answer holds no token");
+    answer.json().await.map(|answer: TokenAnswer| answer.token).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(values: &[&str]) -> Option<Challenge> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(WWW_AUTHENTICATE, value.parse().unwrap());
+        }
+        bearer_challenge(&headers)
+    }
+
+    #[test]
+    fn the_bearer_challenge_is_found_among_others() {
+        let bearer = r#"bearer realm="https://auth.example/token",service="a, b",scope="x""#;
+        let want = Some(Challenge { realm: "https://auth.example/token".parse().unwrap(), service: Some("a, b".to_owned()) });
+        assert_eq!(challenge(&[bearer]), want);
+        assert_eq!(challenge(&[r#"Basic realm="x""#, bearer]), want);
+        assert_eq!(challenge(&[&format!(r#"Basic realm="x", {bearer}"#)]), want);
+        for none in [r#"Basic realm="x""#, r#"Bearer service="x""#, r#"Bearer realm="no url""#, ",,=\"", ""] {
+            assert_eq!(challenge(&[none]), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_registry_on_https_cannot_name_a_realm_in_the_clear() {
+        let check = |scheme, realm: &str| {
+            let endpoint = Endpoint { scheme, host: "r.example".to_owned() };
+            check_realm(&endpoint, &Challenge { realm: realm.parse().unwrap(), service: None })
+        };
+        assert!(check("https", "https://auth.example/").is_ok());
+        assert!(check("http", "http://auth.example/").is_ok());
+        assert_eq!(check("https", "http://auth.example/").unwrap_err().kind, ObstacleKind::Denied);
+        assert_eq!(check("http", "file:///etc/passwd").unwrap_err().kind, ObstacleKind::Denied);
+    }
+}

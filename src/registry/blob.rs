@@ -1,0 +1,188 @@
+//! Blobs: streamed, and checked against their descriptor on the way.
+
+use bytes::Bytes;
+use carnet_bundle::{Descriptor, Digest, Digester, Reference};
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use reqwest::{StatusCode, header::CONTENT_RANGE};
+
+use crate::{
+    answer::{Answer, Obstacle, ObstacleKind},
+    transport::{Body, Query, Registry, Reply, place, root_cause},
+};
+
+/// The bytes of a blob. The end of the stream is reached only when size and
+/// digest are those of the descriptor.
+pub struct BlobStream {
+    chunks: BoxStream<'static, Result<Bytes, BlobError>>,
+    want: Digest,
+    size: u64,
+    seen: u64,
+    digester: Option<Digester>,
+}
+
+/// Why a blob could not be read to its end.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The bytes are not those of the descriptor.
+    #[error("digest mismatch for {want}: got {got}")]
+    Digest {
+        /// Digest of the bytes.
+        got: Digest,
+        /// Digest of the descriptor.
+        want: Digest,
+    },
+    /// The bytes could not be read.
+    #[error(transparent)]
+    Obstacle(#[from] Obstacle),
+    /// More or fewer bytes than the descriptor says.
+    #[error("size mismatch for {digest}: got {got} bytes, want {want}")]
+    Size {
+        /// Digest of the descriptor.
+        digest: Digest,
+        /// Bytes read; reading stops once they are too many.
+        got: u64,
+        /// Size of the descriptor.
+        want: u64,
+    },
+}
+
+impl BlobStream {
+    /// Checks `chunks` against `descriptor`.
+    pub fn new(descriptor: &Descriptor, chunks: BoxStream<'static, Result<Bytes, BlobError>>) -> Self {
+        Self { chunks, want: descriptor.digest, size: descriptor.size, seen: 0, digester: Some(Digester::new()) }
+    }
+
+    /// The next bytes, or `None` after the last when all of them were right.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`BlobError`] when the bytes are wrong or cannot be had.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
+        let Some(digester) = &mut self.digester else { return Ok(None) };
+        if let Some(chunk) = self.chunks.next().await {
+            let chunk = chunk?;
+            self.seen = self.seen.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            if self.seen > self.size {
+                return Err(self.wrong_size());
+            }
+            digester.update(&chunk);
+            return Ok(Some(chunk));
+        }
+        if self.seen != self.size {
+            return Err(self.wrong_size());
+        }
+        match self.digester.take().map(Digester::finish) {
+            Some(got) if got != self.want => Err(BlobError::Digest { got, want: self.want }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads all of it. For blobs whose size was checked against a bound.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub async fn read(mut self) -> Result<Vec<u8>, BlobError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn wrong_size(&self) -> BlobError {
+        BlobError::Size { digest: self.want, got: self.seen, want: self.size }
+    }
+}
+
+impl Registry {
+    /// Opens a blob of the repository of `reference`.
+    ///
+    /// A connection that breaks is opened again from the byte it broke at. Places
+    /// in `urls` of the descriptor are never asked.
+    pub async fn blob(&self, reference: &Reference, descriptor: &Descriptor) -> Answer<BlobStream> {
+        let source = Source {
+            registry: self.clone(),
+            reference: reference.clone(),
+            url: self.url(reference, &format!("blobs/{}", descriptor.digest)),
+            offset: 0,
+            failures: 0,
+        };
+        match source.open().await {
+            Err(obstacle) => Answer::CouldNotLook(obstacle),
+            Ok(reply) => match reply.status.as_u16() {
+                200 => Answer::Found(BlobStream::new(descriptor, source.stream(reply))),
+                404 => Answer::None { status: Some(404) },
+                _ => Answer::CouldNotLook(reply.refusal()),
+            },
+        }
+    }
+}
+
+/// A download that knows how far it came.
+struct Source {
+    registry: Registry,
+    reference: Reference,
+    url: String,
+    offset: u64,
+    failures: u32,
+}
+
+impl Source {
+    async fn open(&self) -> Result<Reply, Obstacle> {
+        let accept = "application/octet-stream, */*";
+        let query = Query { reference: &self.reference, url: self.url.clone(), accept, read: None, from: self.offset };
+        self.registry.get(&query).await
+    }
+
+    fn stream(self, reply: Reply) -> BoxStream<'static, Result<Bytes, BlobError>> {
+        stream::try_unfold((self, Some((reply, 0))), |(mut source, mut open)| async move {
+            loop {
+                let (reply, skip) = match &mut open {
+                    Some(open) => open,
+                    None => open.insert(source.reopen().await?),
+                };
+                let Body::Open(response) = &mut reply.body else { return Ok(None) };
+                match response.chunk().await {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(mut chunk)) => {
+                        let known = usize::try_from(*skip).unwrap_or(usize::MAX).min(chunk.len());
+                        *skip -= u64::try_from(known).unwrap_or_default();
+                        let chunk = chunk.split_off(known);
+                        source.offset += u64::try_from(chunk.len()).unwrap_or_default();
+                        if !chunk.is_empty() {
+                            return Ok(Some((chunk, (source, open))));
+                        }
+                    }
+                    Err(error) => {
+                        source.failures += 1;
+                        if source.failures >= source.registry.0.options.backoff.attempts {
+                            let place = place(&reply.url);
+                            return Err(Obstacle::new(ObstacleKind::Unreachable, None, place, root_cause(&error)).into());
+                        }
+                        open = None;
+                    }
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Opens the rest of the blob. The second value is how many bytes come again.
+    async fn reopen(&self) -> Result<(Reply, u64), BlobError> {
+        tokio::time::sleep(self.registry.0.options.backoff.pause(self.failures, None)).await;
+        let reply = self.open().await?;
+        match reply.status {
+            StatusCode::OK => Ok((reply, self.offset)),
+            StatusCode::PARTIAL_CONTENT if self.is_rest(&reply) => Ok((reply, 0)),
+            StatusCode::PARTIAL_CONTENT => Err(reply.malformed("the registry answers with another range").into()),
+            _ => Err(reply.refusal().into()),
+        }
+    }
+
+    fn is_rest(&self, reply: &Reply) -> bool {
+        let range = reply.headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        range.starts_with(&format!("bytes {}-", self.offset))
+    }
+}

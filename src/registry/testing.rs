@@ -1,0 +1,145 @@
+//! A registry on loopback, for `carnet demo` and for tests.
+//!
+//! It serves what [`Content`] holds over real sockets and misbehaves when told to
+//! ([`Fault`]). It keeps nothing: pushed content lives in memory until the
+//! registry is dropped.
+
+mod content;
+mod faults;
+mod push;
+mod routes;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+pub use content::Content;
+pub use faults::{Effect, Fault, Route};
+use tokio::sync::oneshot;
+
+/// How a well-behaved registry differs from another.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Whether `/v2/…/referrers/` exists. Without it pushes do not maintain
+    /// fallback tags either; that is the client's task.
+    pub referrers_api: bool,
+    /// Entries on one page of referrers; 0 puts all on one page.
+    pub page_size: usize,
+    /// User and password that the token service wants.
+    pub credentials: Option<(String, String)>,
+    /// Whether blobs can be asked for from a byte on.
+    pub ranges: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self { referrers_api: true, page_size: 0, credentials: None, ranges: true }
+    }
+}
+
+/// One request that was served.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Served {
+    /// Method, such as `GET`.
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Scheme of the `Authorization` header, such as `Bearer`; empty without one.
+    pub authorization: String,
+    /// HTTP status of the answer.
+    pub status: u16,
+}
+
+/// A running registry. It stops when it is dropped.
+#[derive(Debug)]
+pub struct TestingRegistry {
+    address: SocketAddr,
+    state: Shared,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    content: Content,
+    behaviour: Behaviour,
+    faults: Vec<Fault>,
+    served: Vec<Served>,
+}
+
+type Shared = Arc<Mutex<State>>;
+
+impl TestingRegistry {
+    /// Starts a registry on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error when no port can be bound or no thread started.
+    pub fn start(content: Content, behaviour: Behaviour) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let state: Shared = Arc::new(Mutex::new(State { content, behaviour, faults: Vec::new(), served: Vec::new() }));
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let router = routes::router(Arc::clone(&state));
+        let thread = thread::Builder::new().name("testing-registry".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                // Not a graceful shutdown: an idle client would hold it up.
+                tokio::select! {
+                    _ = axum::serve(listener, router).into_future() => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Registry part of references to it, such as `127.0.0.1:40000`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Misbehaves from now on. Faults that were injected earlier come first.
+    pub fn inject(&self, fault: Fault) {
+        lock(&self.state).faults.push(fault);
+    }
+
+    /// Behaves again.
+    pub fn heal(&self) {
+        lock(&self.state).faults.clear();
+    }
+
+    /// Every request served so far.
+    pub fn served(&self) -> Vec<Served> {
+        lock(&self.state).served.clone()
+    }
+
+    /// Changes what it holds.
+    pub fn change(&self, change: impl FnOnce(&mut Content)) {
+        change(&mut lock(&self.state).content);
+    }
+}
+
+impl Drop for TestingRegistry {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server thread has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,306 @@
+//! One request to a registry: authorization, redirects, retries, bounds.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use carnet_bundle::Reference;
+use reqwest::{
+    Response, StatusCode,
+    header::{ACCEPT, HeaderMap, RANGE, RETRY_AFTER},
+    redirect,
+};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    answer::{Obstacle, ObstacleKind},
+    authorization::{Authorization, Authorizer},
+    endpoint::Endpoint,
+    options::Options,
+};
+
+pub(crate) const USER_AGENT: &str = concat!("carnet/", env!("CARGO_PKG_VERSION"));
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest silence within an answer.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const REDIRECTS: usize = 10;
+/// Error documents are a few hundred bytes; some proxies send a page.
+const REFUSAL_SIZE: u64 = 64 * 1024;
+/// A host that cannot be connected to is tried less often than one that failed
+/// to answer: names do not start to resolve within seconds.
+const CONNECT_ATTEMPTS: u32 = 2;
+
+/// A client for any number of registries. Clones share connections and tokens.
+#[derive(Clone)]
+pub struct Registry(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    http: reqwest::Client,
+    authorizer: Authorizer,
+    pub(crate) options: Options,
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// Why no client could be made.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The HTTP client refused its configuration, for want of root certificates
+    /// for instance.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(String),
+}
+
+/// What to ask a repository for.
+pub(crate) struct Query<'a> {
+    pub(crate) reference: &'a Reference,
+    pub(crate) url: String,
+    pub(crate) accept: &'a str,
+    /// Read the body up to so many bytes; `None` leaves it open.
+    pub(crate) read: Option<u64>,
+    /// First byte that is wanted.
+    pub(crate) from: u64,
+}
+
+/// An answer of any status that repeating the request will not change.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) url: reqwest::Url,
+    pub(crate) body: Body,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(crate) enum Body {
+    Open(Response),
+    Read(Bytes),
+}
+
+impl Registry {
+    /// Makes a client.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RegistryError::Client`] when TLS cannot be set up.
+    pub fn new(options: Options) -> Result<Self, RegistryError> {
+        // An error says that a provider is there already; the process has one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .tls_danger_accept_invalid_certs(options.allow_insecure)
+            .redirect(redirect::Policy::custom(follow))
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|error| RegistryError::Client(root_cause(&error)))?;
+        let authorizer = Authorizer::new(&options)?;
+        Ok(Self(Arc::new(Inner { http, authorizer, options, hosts: Mutex::default() })))
+    }
+
+    /// URL of `path` below the repository of `reference`.
+    pub(crate) fn url(&self, reference: &Reference, path: &str) -> String {
+        Endpoint::of(reference, &self.0.options).url(reference, path)
+    }
+
+    /// Sends a GET, again and again while that may help.
+    pub(crate) async fn get(&self, query: &Query<'_>) -> Result<Reply, Obstacle> {
+        let backoff = self.0.options.backoff;
+        let mut attempt = 1;
+        loop {
+            let (outcome, last) = match self.attempt(query).await {
+                Ok(reply) if !is_transient(reply.status) => return Ok(reply),
+                Ok(reply) => (Ok(reply), attempt >= backoff.attempts),
+                Err(failure) => {
+                    let attempts = if failure.connect { backoff.attempts.min(CONNECT_ATTEMPTS) } else { backoff.attempts };
+                    let last = attempt >= attempts || failure.obstacle.kind != ObstacleKind::Unreachable;
+                    (Err(failure.obstacle), last)
+                }
+            };
+            if last {
+                return outcome;
+            }
+            let retry_after = outcome.ok().and_then(|reply| retry_after(&reply.headers));
+            tokio::time::sleep(backoff.pause(attempt, retry_after)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, query: &Query<'_>) -> Result<Reply, Failure> {
+        let inner = &*self.0;
+        let endpoint = Endpoint::of(query.reference, &inner.options);
+        let permit = self.permit(&endpoint.host).await;
+        let used = inner.authorizer.current(query.reference).await;
+        let mut response = self.send(query, &used).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let headers = response.headers();
+            let renewed = inner.authorizer.renew(&inner.http, &endpoint, query.reference, &used, headers).await?;
+            if renewed != used {
+                response = self.send(query, &renewed).await?;
+            }
+        }
+        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+        let limit = if status.is_success() { query.read } else { Some(REFUSAL_SIZE) };
+        let body = match limit {
+            Some(limit) => Body::Read(read(response, limit).await?),
+            None => Body::Open(response),
+        };
+        Ok(Reply { status, headers, url, body, _permit: permit })
+    }
+
+    async fn send(&self, query: &Query<'_>, authorization: &Authorization) -> Result<Response, Failure> {
+        let mut request = self.0.http.get(&query.url).header(ACCEPT, query.accept);
+        if query.from > 0 {
+            request = request.header(RANGE, format!("bytes={}-", query.from));
+        }
+        request = match authorization {
+            Authorization::Basic { user, password } => request.basic_auth(user, Some(password)),
+            Authorization::Bearer(token) => request.bearer_auth(token),
+            Authorization::Nothing => request,
+        };
+        request.send().await.map_err(|error| Failure::of(&error, &query.url))
+    }
+
+    async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
+        let semaphore = {
+            let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            let permits = || Arc::new(Semaphore::new(self.0.options.requests_per_host.max(1)));
+            Arc::clone(hosts.entry(host.to_owned()).or_insert_with(permits))
+        };
+        match semaphore.acquire_owned().await {
+            Ok(permit) => permit,
+            Err(_) => unreachable!("the semaphore of a host is never closed"),
+        }
+    }
+}
+
+impl Reply {
+    /// The obstacle that an answer of this status is.
+    pub(crate) fn refusal(&self) -> Obstacle {
+        let status = self.status.as_u16();
+        let kind = match status {
+            401 | 403 => ObstacleKind::Denied,
+            _ if is_transient(self.status) || self.status.is_server_error() => ObstacleKind::Unreachable,
+            _ => ObstacleKind::Malformed,
+        };
+        let reason = match self.message() {
+            Some(message) => format!("{}: {message}", self.status),
+            None => self.status.to_string(),
+        };
+        Obstacle::new(kind, Some(status), place(&self.url), reason)
+    }
+
+    /// Media type of the body, without parameters.
+    pub(crate) fn content_type(&self) -> &str {
+        let value = self.headers.get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// The body, if it was read.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.body {
+            Body::Read(bytes) => bytes,
+            Body::Open(_) => &[],
+        }
+    }
+
+    pub(crate) fn malformed(&self, reason: impl AsRef<str>) -> Obstacle {
+        Obstacle::new(ObstacleKind::Malformed, Some(self.status.as_u16()), place(&self.url), reason)
+    }
+
+    /// What the registry says in its error document.
+    fn message(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            errors: Vec<Item>,
+        }
+        #[derive(Deserialize)]
+        struct Item {
+            #[serde(default)]
+            code: String,
+            #[serde(default)]
+            message: String,
+        }
+        let envelope: Envelope = serde_json::from_slice(self.bytes()).ok()?;
+        envelope.errors.first().map(|item| if item.message.is_empty() { item.code.clone() } else { item.message.clone() })
+    }
+}
+
+/// An attempt that brought no answer.
+struct Failure {
+    obstacle: Obstacle,
+    connect: bool,
+}
+
+impl Failure {
+    fn of(error: &reqwest::Error, url: &str) -> Self {
+        let place = url.parse().map_or_else(|_| url.to_owned(), |url| place(&url));
+        let kind = if error.is_redirect() { ObstacleKind::Denied } else { ObstacleKind::Unreachable };
+        Self { obstacle: Obstacle::new(kind, None, place, root_cause(error)), connect: error.is_connect() }
+    }
+}
+
+impl From<Obstacle> for Failure {
+    fn from(obstacle: Obstacle) -> Self {
+        Self { obstacle, connect: false }
+    }
+}
+
+async fn read(mut response: Response, limit: u64) -> Result<Bytes, Failure> {
+    let url = response.url().clone();
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of(&error, url.as_str()))? {
+        body.extend_from_slice(&chunk);
+        if u64::try_from(body.len()).is_ok_and(|length| length <= limit) {
+            continue;
+        }
+        if !status.is_success() {
+            break;
+        }
+        let reason = format!("the answer is longer than {limit} bytes");
+        return Err(Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(&url), reason).into());
+    }
+    Ok(body.into())
+}
+
+/// Follows redirects, but never from https into the clear. reqwest drops the
+/// `Authorization` header when host, port or scheme change.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+    if from_https && attempt.url().scheme() != "https" {
+        return attempt.error("the registry redirects from https to http");
+    }
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error("too many redirects");
+    }
+    attempt.follow()
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// A URL without its query: pre-signed URLs carry secrets there.
+pub(crate) fn place(url: &reqwest::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+/// The innermost error: what the system or the TLS library said.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
