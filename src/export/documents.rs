@@ -1,0 +1,147 @@
+//! Control documents: what the operator gave, byte for byte, and the record of
+//! the collection.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use carnet_bundle::{Document, Limits, Reference, json, media};
+use carnet_policy::{Images, Reading, images};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{cli::ExportArgs, error::ExportError, source::Origin};
+
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The files that the operator named.
+pub(crate) struct Given {
+    /// In the order in which they are to stand in the control manifest.
+    pub(crate) documents: Vec<Document>,
+    /// What images.yaml asks for.
+    pub(crate) images: Images,
+}
+
+impl Given {
+    /// Reads the files that `args` names.
+    pub(crate) fn read(args: &ExportArgs) -> Result<Self, ExportError> {
+        let mut documents = Vec::new();
+        let mut images = Images::default();
+        if let Some(path) = &args.images {
+            let bytes = read(path)?;
+            let file = path.display().to_string();
+            images = images::read(&[images::Document { file: &file, bytes: &bytes }], None, Reading::Strict)?;
+            documents.push(document(media::IMAGES_DOCUMENT, "images.yaml".to_owned(), bytes));
+        }
+        if let Some(path) = &args.policy {
+            documents.push(document(media::POLICY_DOCUMENT, "policy.yaml".to_owned(), read(path)?));
+        }
+        for (n, path) in args.trusted_root.iter().enumerate() {
+            let bytes = read(path)?;
+            let material = |reason: String| ExportError::TrustMaterial { path: path.clone(), reason };
+            json::parse(&bytes).map_err(|error| material(format!("not a trusted root: {error}")))?;
+            documents.push(document(media::TRUSTED_ROOT, numbered("trusted_root", n, "json"), bytes));
+        }
+        for (n, path) in args.public_key.iter().enumerate() {
+            let bytes = read(path)?;
+            if !is_public_pem(&bytes) {
+                let reason = "not a public key in PEM form".to_owned();
+                return Err(ExportError::TrustMaterial { path: path.clone(), reason });
+            }
+            documents.push(document(media::PUBLIC_KEY, numbered("public-key", n, "pem"), bytes));
+        }
+        Ok(Self { documents, images })
+    }
+
+    /// The images asked for: positional arguments first, then images.yaml; equal
+    /// references once.
+    pub(crate) fn references(&self, positional: &[String]) -> Result<Vec<Reference>, ExportError> {
+        let mut references: Vec<Reference> = positional.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        references.extend(self.images.components.iter().map(|component| component.reference.clone()));
+        let mut unique = Vec::new();
+        for reference in references {
+            if !unique.contains(&reference) {
+                unique.push(reference);
+            }
+        }
+        if unique.is_empty() { Err(ExportError::NoImages) } else { Ok(unique) }
+    }
+}
+
+/// The record of the collection, or nothing for a reproducible export.
+pub(crate) fn record(args: &ExportArgs, origins: &[Origin]) -> Result<Option<Document>, ExportError> {
+    if args.reproducible {
+        return Ok(None);
+    }
+    let sources: Vec<_> = origins
+        .iter()
+        .map(|origin| json!({ "reference": origin.reference.to_string(), "source": origin.source.name() }))
+        .collect();
+    let record = json!({
+        "schema": { "name": "carnet-collection", "major": 0, "minor": 1 },
+        "tool": concat!("carnet ", env!("CARGO_PKG_VERSION")),
+        "collected": collected()?.to_string(),
+        "sources": sources,
+        "options": {
+            "allowHttpRegistry": args.allow_http_registry,
+            "allowIncomplete": args.allow_incomplete,
+            "allowInsecureRegistry": args.allow_insecure_registry,
+            "layers": args.layers.to_string(),
+        },
+    });
+    let bytes = json::canonical(&record).map_err(carnet_bundle::PlanError::from)?;
+    Ok(Some(document(media::COLLECTION_RECORD, "collection.json".to_owned(), bytes)))
+}
+
+/// The time that the record states: `SOURCE_DATE_EPOCH` when it is set
+/// (reproducible-builds.org), else the clock.
+fn collected() -> Result<Timestamp, ExportError> {
+    let Some(value) = env::var_os(SOURCE_DATE_EPOCH) else { return Ok(Timestamp::now()) };
+    let value = value.to_string_lossy().into_owned();
+    let seconds = value.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    seconds.ok_or(ExportError::SourceDateEpoch { variable: SOURCE_DATE_EPOCH, value })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ExportError> {
+    let unreadable = |source| ExportError::Document { path: path.to_owned(), source };
+    let bound = Limits::default().manifest_size;
+    if fs::metadata(path).map_err(unreadable)?.len() > bound {
+        return Err(ExportError::DocumentSize { path: PathBuf::from(path), bound });
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+fn document(media_type: &str, title: String, bytes: Vec<u8>) -> Document {
+    Document { media_type: media_type.to_owned(), title, bytes }
+}
+
+fn numbered(stem: &str, n: usize, extension: &str) -> String {
+    match n {
+        0 => format!("{stem}.{extension}"),
+        n => format!("{stem}-{}.{extension}", n + 1),
+    }
+}
+
+/// A private key would travel in the clear.
+fn is_public_pem(bytes: &[u8]) -> bool {
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    has(b"-----BEGIN ") && !has(b"PRIVATE KEY")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_keys_are_not_taken_for_public_ones() {
+        assert!(is_public_pem(b"-----BEGIN PUBLIC KEY-----\n"));
+        assert!(!is_public_pem(b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n"));
+        assert!(!is_public_pem(b"k8s://ns/key"));
+    }
+
+    #[test]
+    fn titles_count_from_two() {
+        assert_eq!([0, 1].map(|n| numbered("public-key", n, "pem")), ["public-key.pem", "public-key-2.pem"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! Why an export ended without a file.
+
+use std::{io, path::PathBuf};
+
+use carnet_bundle::{Digest, ManifestError, PlanError, ReferenceError};
+use carnet_registry::{BlobError, Obstacle, ObstacleKind, RegistryError};
+
+/// Why an export ended without a file (exit code 2).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ExportError {
+    #[error("{what}: {source}")]
+    Blob { what: String, source: BlobError },
+    #[error("cannot read {path}: {source}")]
+    Document { path: PathBuf, source: io::Error },
+    #[error("{path} is larger than {bound} bytes")]
+    DocumentSize { path: PathBuf, bound: u64 },
+    #[error("{0}")]
+    From(String),
+    #[error("{0}")]
+    Images(#[from] carnet_policy::ImagesError),
+    #[error("could not look at {0} of the places where evidence may be")]
+    Incomplete(usize),
+    #[error("interrupted")]
+    Interrupted,
+    #[error("cannot read the layout {path}: {reason}")]
+    Layout { path: PathBuf, reason: String },
+    #[error("{layout} answers every reference with its one image, but {count} references were asked for")]
+    LayoutAmbiguous { layout: String, count: usize },
+    #[error("{subject} has more than {bound} {what}")]
+    Limit { subject: String, what: &'static str, bound: u64 },
+    #[error("cannot read the manifest {digest} of {reference}: {source}")]
+    Manifest { reference: String, digest: Digest, source: ManifestError },
+    #[error("nothing to export: no image was named")]
+    NoImages,
+    #[error("{reference} does not exist{place}")]
+    NotFound { reference: String, place: String },
+    #[error("{0} is not supported yet")]
+    NotYet(&'static str),
+    #[error("cannot write {path}: {source}")]
+    Output { path: PathBuf, source: io::Error },
+    #[error("cannot make a bundle: {0}")]
+    Plan(#[from] PlanError),
+    #[error("{0}")]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+    #[error("{variable} is not a time in seconds: {value:?}")]
+    SourceDateEpoch { variable: &'static str, value: String },
+    #[error("cannot read {path}: {reason}")]
+    TrustMaterial { path: PathBuf, reason: String },
+    #[error("cannot export {reference}: {obstacle}")]
+    Unreachable { reference: String, obstacle: Obstacle },
+}
+
+impl ExportError {
+    /// What the operator can do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Blob { source: BlobError::Obstacle(obstacle), .. } | Self::Unreachable { obstacle, .. } => {
+                obstacle_hint(obstacle)
+            }
+            Self::Blob { .. } => "the source served other bytes than it announced; nothing of it was kept",
+            Self::From(_) => "write --from oci:PATH or --from REPOSITORY=oci:PATH",
+            Self::Incomplete(_) => "see the list above; --allow-incomplete writes the file and the verifier says what is missing",
+            Self::LayoutAmbiguous { .. } => "write --from REPOSITORY=oci:PATH to say which repository it stands for",
+            Self::NoImages => "name references, or give a file with --images",
+            Self::NotFound { .. } => "check the spelling; a registry may also say so about a repository you may not see",
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "free some space, or write to another disk"
+            }
+            Self::Reference(_) => "references are written host[:port]/path[:tag][@sha256:digest]",
+            _ => return None,
+        })
+    }
+}
+
+fn obstacle_hint(obstacle: &Obstacle) -> &'static str {
+    match (obstacle.kind, obstacle.status) {
+        (ObstacleKind::Denied, Some(401)) => "log in with `docker login` or `podman login`, or set REGISTRY_AUTH_FILE",
+        (ObstacleKind::Denied, _) => "these credentials may not read that repository",
+        (ObstacleKind::Unreachable, Some(429)) => "the registry limits how often it is asked; try later, or log in",
+        (ObstacleKind::Unreachable, Some(_)) => "the registry has a problem of its own; try later",
+        (ObstacleKind::Unreachable, None) => {
+            "check host name, network and proxy; --allow-http-registry asks over plain http, --allow-insecure-registry accepts any certificate"
+        }
+        (ObstacleKind::Malformed, _) => "the other side does not answer as a registry or layout does",
+    }
+}

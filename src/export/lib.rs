@@ -1,0 +1,29 @@
+//! The near side: collects images with all their evidence and writes a bundle.
+//!
+//! Input is references and where to look for them ([`ExportArgs`]); output is one
+//! archive, or no file at all. Everything asked of a source is asked by digest
+//! once a tag has been resolved, every byte is hashed here, and every place that
+//! was looked at leaves a receipt.
+//!
+//! What was refused or could not be reached is not "none": then no file is
+//! written, unless the operator accepts an incomplete one, which says so itself.
+//!
+//! The order of what is asked follows `bundle-spec/evidence.md`, "Collection"; the
+//! archive follows `bundle-spec/bundle.md`.
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod cli;
+mod collect;
+mod documents;
+mod error;
+mod export;
+mod layout;
+mod progress;
+mod sink;
+mod source;
+mod summary;
+mod terminal;
+
+pub use cli::{ExportArgs, Layers, run};
