@@ -1,0 +1,43 @@
+//! Finding codes of the verifier itself, and the list of all rooms.
+
+use carnet_bundle::{Code, Severity};
+
+macro_rules! codes {
+    ($($ident:ident = $name:literal $step:literal $severity:ident $summary:literal $hint:literal;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $ident: Code = Code {
+                name: $name, step: $step, severity: Severity::$severity, summary: $summary, hint: $hint,
+            };
+        )*
+        /// Every code of this room, by step.
+        pub static OWN: &[&Code] = &[$(&$ident),*];
+    };
+}
+
+codes! {
+    INVENTORY_KIND_MISMATCH = "inventory-kind-mismatch" "V4.6" Warning
+        "The inventory calls a piece of evidence another kind than its own manifest does."
+        "export the images again with a current carnet";
+    IMAGE_NOT_CARRIED = "image-not-carried" "V12.2" Failure
+        "A component names an image that the bundle does not carry."
+        "export the image into the bundle, or correct containerImage";
+    IMAGE_AMBIGUOUS = "image-ambiguous" "V12.2" Failure
+        "A component names an image by a tag that stands for two digests in the bundle."
+        "name the image by digest";
+    IMAGE_NOT_EXPECTED = "image-not-expected" "V12.3" Failure
+        "The bundle carries an image that no component expects; people load what they carry."
+        "add the image to images.yaml, export without it, or accept it with --allow-unexpected-images";
+    IMAGE_UNDER_ANOTHER_NAME = "image-under-another-name" "V12.4" Note
+        "A component names by digest an image that was exported from another repository."
+        "nothing, if the image is a mirror: the digest decides";
+    ASSUMPTION_NOT_VOUCHED = "assumption-not-vouched" "V16.1" Failure
+        "The verdict takes something on the exporter's word, and --no-assumptions forbids that."
+        "pin the bundle with --bundle-id, or name images by digest";
+}
+
+/// Every code of every room, by room and step.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    let rooms = [carnet_bundle::codes::ALL, carnet_evidence::codes::ALL, carnet_policy::codes::ALL, OWN];
+    rooms.into_iter().flatten().copied()
+}

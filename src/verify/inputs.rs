@@ -1,0 +1,136 @@
+//! What the operator gives: documents, keys and trust, read before the bundle is.
+
+use std::{io, path::Path};
+
+use carnet_bundle::{Bundle, CarriedDocument, Digest, Finding, media};
+use carnet_evidence::{Identity, PublicKey, Rules, Signer, TrustRoot, TrustSource};
+use carnet_policy::{
+    Images, Policy,
+    document::{Authority, Effective, KeySource},
+    images,
+};
+
+use crate::{cli::VerifyArgs, error::VerifyError};
+
+/// A document of the operator with the name that errors give it.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// A path, or the flag that held the text.
+    pub name: String,
+    /// The bytes as given.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that the operator gives, besides flags.
+pub struct Inputs<'a> {
+    /// Lists of expected images, in the order of their flags.
+    pub images: Vec<Document>,
+    /// policy.yaml.
+    pub policy: Option<Document>,
+    /// The trusted root file.
+    pub trusted_root: Option<Document>,
+    /// Reads a file of the operator that the policy names, such as a public key.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// What is asked of the bundle.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) images: Images,
+    /// Whether a document lists the images, rather than `--image` alone.
+    pub(crate) has_list: bool,
+    pub(crate) effective: Effective,
+    pub(crate) signer: Signer,
+    /// SHA-256 of the key document, when a key is asked for.
+    pub(crate) key: Option<PublicKey>,
+}
+
+impl Question {
+    /// Reads the documents of the operator; where one is missing and the operator
+    /// accepts it, the copy of the bundle serves.
+    pub(crate) fn read(args: &VerifyArgs, inputs: &Inputs<'_>, bundle: Option<&Bundle>) -> Result<Self, VerifyError> {
+        let carried = |media_type: &str| bundle.and_then(|b| b.documents().find(|d| d.media_type == media_type)).map(copy);
+        let mut lists = inputs.images.clone();
+        if lists.is_empty() && args.image.is_none() {
+            lists.extend(carried(media::IMAGES_DOCUMENT));
+        }
+        let policy = inputs.policy.clone().or_else(|| carried(media::POLICY_DOCUMENT));
+
+        let documents: Vec<_> = lists.iter().map(|d| images::Document { file: &d.name, bytes: &d.bytes }).collect();
+        let images = images::read(&documents, args.image.as_deref(), args.reading())?;
+        let policy = match &policy {
+            Some(document) => Policy::parse(&document.bytes, &document.name)?,
+            None => Policy::default(),
+        };
+        let effective = policy.settle(&args.overrides())?;
+        effective.policy.require_no_rules()?;
+        let (signer, key) = signer(&effective.authority, inputs)?;
+        Ok(Self { images, has_list: !lists.is_empty(), effective, signer, key })
+    }
+
+    /// The evidence rules that the flags and the policy make.
+    pub(crate) fn rules(&self, args: &VerifyArgs) -> Rules {
+        let rules = Rules::new(self.signer.clone());
+        if args.ignore_rekor.0 { rules.ignore_rekor() } else { rules }
+    }
+
+    /// Findings of the operator's own documents.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.images.findings.iter()
+    }
+}
+
+fn copy(document: CarriedDocument<'_>) -> Document {
+    Document { name: format!("{} of the bundle", document.title), bytes: document.bytes.to_vec() }
+}
+
+fn signer(authority: &Authority, inputs: &Inputs<'_>) -> Result<(Signer, Option<PublicKey>), VerifyError> {
+    match authority {
+        Authority::Identity(identity) => {
+            let text = |field: &String| (!field.is_empty()).then(|| field.clone());
+            let [subject, subject_pattern, issuer, issuer_pattern] =
+                [&identity.subject, &identity.subject_reg_exp, &identity.issuer, &identity.issuer_reg_exp].map(text);
+            let identity =
+                Identity::new(subject.as_deref(), subject_pattern.as_deref(), issuer.as_deref(), issuer_pattern.as_deref())?;
+            Ok((Signer::Identities(vec![identity]), None))
+        }
+        Authority::Key(source) => {
+            let (name, pem) = match source {
+                KeySource::Inline(pem) => ("the given text".to_owned(), pem.clone().into_bytes()),
+                KeySource::File(path) => (path.clone(), read_file(path, inputs)?),
+            };
+            let key = PublicKey::from_pem(&pem).map_err(|source| VerifyError::Key { name, source })?;
+            Ok((Signer::Key(key.clone()), Some(key)))
+        }
+    }
+}
+
+fn read_file(path: &str, inputs: &Inputs<'_>) -> Result<Vec<u8>, VerifyError> {
+    (inputs.read)(Path::new(path)).map_err(|source| VerifyError::Read { path: path.to_owned(), source })
+}
+
+/// Settles whose logs, certificates and timestamps count (V5.1): a file, a pinned
+/// copy of the bundle, or the compiled-in root. A copy without a pin never counts.
+pub(crate) fn trust_root(
+    args: &VerifyArgs,
+    inputs: &Inputs<'_>,
+    question: &Question,
+    bundle: Option<&Bundle>,
+) -> Result<TrustRoot, VerifyError> {
+    if let Some(document) = &inputs.trusted_root {
+        return Ok(TrustRoot::parse(&document.bytes, TrustSource::File(document.name.clone()))?);
+    }
+    if let Some(pin) = args.trusted_root_digest {
+        return pinned(pin, bundle);
+    }
+    if question.key.is_some() && args.ignore_rekor.0 {
+        return Ok(TrustRoot::none());
+    }
+    Ok(TrustRoot::public_good()?)
+}
+
+fn pinned(pin: Digest, bundle: Option<&Bundle>) -> Result<TrustRoot, VerifyError> {
+    let carried = bundle.and_then(|b| b.documents().find(|d| d.media_type == media::TRUSTED_ROOT && d.digest == pin));
+    let document = carried.ok_or(VerifyError::TrustedRootNotCarried { pin })?;
+    Ok(TrustRoot::parse(document.bytes, TrustSource::Pinned(pin.to_string()))?)
+}

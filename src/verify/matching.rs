@@ -1,0 +1,118 @@
+//! Components against images, in both directions (`bundle-spec/verify.md` V12).
+
+use std::collections::BTreeSet;
+
+use carnet_bundle::{Bundle, Digest, Finding, Reference, inventory::Subject};
+use carnet_policy::{Component, Reading, images};
+
+use crate::{codes, report::Assumption};
+
+/// A component and the image that it stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Matched {
+    pub(crate) component: Component,
+    /// `None` when the bundle does not carry it.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// What matching has found out.
+#[derive(Debug, Default)]
+pub(crate) struct Matching {
+    pub(crate) matched: Vec<Matched>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) assumptions: Vec<Assumption>,
+}
+
+impl Matching {
+    /// Finds the image of every component; an index stands for its carried
+    /// children too, at every depth.
+    pub(crate) fn new(components: &[Component], bundle: &Bundle, reading: Reading) -> Self {
+        let mut matching = Self::default();
+        for component in components {
+            let digest = matching.resolve(component, bundle);
+            matching.matched.push(Matched { component: component.clone(), digest });
+            if let Some(digest) = digest {
+                matching.expand(component, &digest, bundle, reading);
+            }
+        }
+        matching
+    }
+
+    fn resolve(&mut self, component: &Component, bundle: &Bundle) -> Option<Digest> {
+        match component.reference.digest() {
+            Some(digest) => self.by_digest(component, digest, bundle),
+            None => self.by_tag(component, bundle),
+        }
+    }
+
+    fn by_digest(&mut self, component: &Component, digest: &Digest, bundle: &Bundle) -> Option<Digest> {
+        if !bundle.tree().images().contains(digest) || !bundle.has(digest) {
+            return self.not_carried(component, "no image of the bundle has this digest");
+        }
+        let exported: BTreeSet<_> = bundle.inventory().subjects.iter().filter_map(|s| reference(s)).map(|r| r.name()).collect();
+        if !exported.contains(&component.reference.name()) {
+            let names: Vec<_> = exported.into_iter().collect();
+            let message = format!("{} was exported from {}", component.container_image, names.join(", "));
+            self.findings.push(Finding::new(&codes::IMAGE_UNDER_ANOTHER_NAME, digest, message));
+        }
+        Some(*digest)
+    }
+
+    /// A tag proves nothing: which digest it had is the exporter's word.
+    fn by_tag(&mut self, component: &Component, bundle: &Bundle) -> Option<Digest> {
+        let asked = &component.reference;
+        let same = |s: &&Subject| reference(s).is_some_and(|r| r.name() == asked.name() && r.tag() == asked.tag());
+        let digests: BTreeSet<_> = bundle.inventory().subjects.iter().filter(same).map(|s| s.digest).collect();
+        let mut digests = digests.into_iter();
+        match (digests.next(), digests.next()) {
+            (Some(digest), None) if bundle.has(&digest) => {
+                self.assumptions.push(tag_resolution(component, &digest));
+                Some(digest)
+            }
+            (Some(one), Some(other)) => {
+                let message = format!("{} stands for {one} and {other}", component.container_image);
+                self.findings.push(Finding::new(&codes::IMAGE_AMBIGUOUS, &component.container_image, message));
+                None
+            }
+            _ => self.not_carried(component, "no image was exported under this reference"),
+        }
+    }
+
+    fn not_carried(&mut self, component: &Component, reason: &str) -> Option<Digest> {
+        let message = format!("component {:?}: {reason}", component.name);
+        self.findings.push(Finding::new(&codes::IMAGE_NOT_CARRIED, &component.container_image, message));
+        None
+    }
+
+    fn expand(&mut self, component: &Component, digest: &Digest, bundle: &Bundle, reading: Reading) {
+        let Some(manifest) = bundle.manifest(digest) else { return };
+        for child in images::expand(component, manifest.children(), reading) {
+            let Some(digest) = child.reference.digest().copied().filter(|digest| bundle.has(digest)) else { continue };
+            self.matched.push(Matched { component: child.clone(), digest: Some(digest) });
+            self.expand(&child, &digest, bundle, reading);
+        }
+    }
+
+    /// Images that were carried and that nobody expects.
+    pub(crate) fn unexpected(&self, bundle: &Bundle) -> Vec<Finding> {
+        let expected: BTreeSet<_> = self.matched.iter().filter_map(|m| m.digest).collect();
+        let subjects = bundle.inventory().subjects.iter().filter(|subject| !expected.contains(&subject.digest));
+        subjects
+            .map(|s| Finding::new(&codes::IMAGE_NOT_EXPECTED, s.digest, format!("no component expects {}", s.reference)))
+            .collect()
+    }
+}
+
+fn reference(subject: &Subject) -> Option<Reference> {
+    subject.reference.parse().ok()
+}
+
+fn tag_resolution(component: &Component, digest: &Digest) -> Assumption {
+    Assumption {
+        code: "tag-resolution".to_owned(),
+        subject: component.container_image.clone(),
+        message: format!("the tag stood for {digest} when the image was exported"),
+        used_by: vec![format!("component {}", component.name)],
+        vouched_by: String::new(),
+    }
+}

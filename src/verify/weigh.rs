@@ -1,0 +1,87 @@
+//! What a flag excuses, and what it does not (V4.3, V4.5, V12.3, V16).
+
+use carnet_bundle::{Bundle, Digest, Finding, Platform, Severity, codes as bundle_codes, inventory::EvidenceKind};
+
+use crate::{
+    cli::{Layers, VerifyArgs},
+    codes,
+    report::Assumption,
+};
+
+/// Weighs the findings of gate 1 by the flags of the operator.
+pub(crate) fn integrity(findings: Vec<Finding>, bundle: Option<&Bundle>, args: &VerifyArgs) -> Vec<Finding> {
+    let weigh = |finding: Finding| match excused(&finding, bundle, args) {
+        Some(severity) => finding.with_severity(severity),
+        None => finding,
+    };
+    findings.into_iter().map(weigh).collect()
+}
+
+fn excused(finding: &Finding, bundle: Option<&Bundle>, args: &VerifyArgs) -> Option<Severity> {
+    let is = |code: &carnet_bundle::Code| finding.code == code.name;
+    let no_layers = args.layers == Layers::None;
+    if no_layers && (is(&bundle_codes::LAYERS_NOT_CARRIED) || is(&bundle_codes::CONFIG_NOT_CARRIED)) {
+        return Some(Severity::Note);
+    }
+    if no_layers && is(&bundle_codes::EVIDENCE_NOT_CARRIED) && !counts_in_a_check(finding, bundle?) {
+        return Some(Severity::Warning);
+    }
+    if args.allow_incomplete.0 && is(&bundle_codes::COLLECTION_INCOMPLETE) {
+        return Some(Severity::Warning);
+    }
+    if is(&bundle_codes::CHILD_NOT_CARRIED) && omits_only_others(finding, bundle?, &args.platform) {
+        return Some(Severity::Note);
+    }
+    None
+}
+
+/// Whether a check could have counted what is absent: everything but unsigned
+/// statements and kinds that are carried without being verified.
+fn counts_in_a_check(finding: &Finding, bundle: &Bundle) -> bool {
+    let owner = finding.subject.parse::<Digest>().ok();
+    let entry = owner.and_then(|owner| bundle.inventory().evidence.iter().find(|entry| entry.digest == owner));
+    entry
+        .is_none_or(|entry| matches!(entry.kind, EvidenceKind::Dsse | EvidenceKind::SigstoreBundle | EvidenceKind::Simplesigning))
+}
+
+/// Whether every child that the index lacks is of a platform that was not asked
+/// for.
+fn omits_only_others(finding: &Finding, bundle: &Bundle, asked: &[Platform]) -> bool {
+    let Some(index) = finding.subject.parse::<Digest>().ok().and_then(|digest| bundle.manifest(&digest)) else { return false };
+    let mut absent = index.children().iter().filter(|child| !bundle.has(&child.digest));
+    let other = |platform: &Platform| !asked.iter().any(|asked| covers(asked, platform));
+    !asked.is_empty() && absent.all(|child| child.platform.as_ref().is_some_and(other))
+}
+
+/// A platform without a variant asks for every variant.
+fn covers(asked: &Platform, platform: &Platform) -> bool {
+    asked.os == platform.os
+        && asked.architecture == platform.architecture
+        && (asked.variant.is_none() || asked.variant == platform.variant)
+}
+
+/// Carried images that nobody expects fail when there is a list of what is
+/// expected; beside `--image` they are said.
+pub(crate) fn unexpected(findings: Vec<Finding>, has_list: bool, args: &VerifyArgs) -> Vec<Finding> {
+    let severity = match (has_list, args.allow_unexpected_images.0) {
+        (true, false) => Severity::Failure,
+        (true, true) => Severity::Warning,
+        (false, _) => Severity::Note,
+    };
+    findings.into_iter().map(|finding| finding.with_severity(severity)).collect()
+}
+
+/// Lets a pinned bundle id vouch for what nobody can check offline, and fails what
+/// is left when the operator takes nobody's word.
+pub(crate) fn assumptions(assumptions: &mut [Assumption], args: &VerifyArgs) -> Vec<Finding> {
+    if let Some(id) = &args.bundle_id {
+        for assumption in &mut *assumptions {
+            assumption.vouched_by = format!("--bundle-id {id}");
+        }
+    }
+    if !args.no_assumptions.0 {
+        return Vec::new();
+    }
+    let open = assumptions.iter().filter(|assumption| assumption.vouched_by.is_empty());
+    open.map(|a| Finding::new(&codes::ASSUMPTION_NOT_VOUCHED, &a.subject, format!("{}: {}", a.code, a.message))).collect()
+}
