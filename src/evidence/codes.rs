@@ -28,7 +28,7 @@ codes! {
         "The clock of this host is earlier than a time that a log or timestamp authority has signed."
         "Set the clock of this host; the signature itself was found good.";
 
-    EVIDENCE_NOT_CARRIED = "evidence-not-carried" "V6.1" Warning
+    EVIDENCE_NOT_CARRIED = "payload-not-carried" "V6.1" Warning
         "The payload of a piece of evidence is not in the bundle."
         "Export again without leaving evidence out.";
     EVIDENCE_MALFORMED = "evidence-malformed" "V6.2" Warning

@@ -25,6 +25,9 @@ use carnet_verify::{
 };
 use jiff::Timestamp;
 
+/// Characters of a name that are printed: text that was meant to be a document must
+/// not fill the screen.
+const SHOWN_NAME: usize = 200;
 /// Largest document of the operator that is read: 64 MiB.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
@@ -97,7 +100,7 @@ fn file_or_text(value: &str, flag: &str) -> Result<Document, Failure> {
 }
 
 fn document(path: &Path) -> Result<Document, Failure> {
-    let name = path.display().to_string();
+    let name: String = path.display().to_string().chars().take(SHOWN_NAME).collect();
     match read(path) {
         Ok(bytes) => Ok(Document { name, bytes }),
         Err(source) => Err(VerifyError::Read { path: name, source }.into()),
