@@ -16,7 +16,7 @@ mod message;
 mod tests;
 
 use carnet_bundle::{Code, Digest, Finding, inventory::EvidenceKind};
-use carnet_evidence::{Claim, ClaimKind, Verified};
+use carnet_evidence::{Claim, ClaimKind, SignedBy, Verified};
 use serde_json::Value;
 
 use crate::{
@@ -84,6 +84,20 @@ fn judge(component: &Component, digest: &Digest, items: &[Item], refused: &[Refu
     judge.finish(goes_on)
 }
 
+/// Why no signature of the image counts, in cosign's words; `None` when one does.
+pub fn image_signature_error(evidence: Evidence<'_>, options: &Options) -> Option<String> {
+    let items: Vec<_> = evidence.verified.iter().filter_map(Item::of).collect();
+    let selected = Selected::from(&items, evidence.refused, options.reading);
+    (!selected.is_signed(options.reading)).then(|| message::no_signature(&selected, options.key_mode))
+}
+
+/// Why no attestation counts, in cosign's words; `None` when one does.
+pub fn attestation_error(evidence: Evidence<'_>, options: &Options) -> Option<String> {
+    let items: Vec<_> = evidence.verified.iter().filter_map(Item::of).collect();
+    let selected = Selected::from(&items, evidence.refused, options.reading);
+    (!selected.is_attested()).then(|| message::no_attestation(&selected, options.key_mode))
+}
+
 /// The outcome for a component whose image is not in the bundle.
 pub fn not_carried(component: &Component, reason: &str, options: &Options) -> Judged {
     let mut judge = Judge { options, judged: blank(component, component.container_image.clone()) };
@@ -138,7 +152,9 @@ impl Item {
         // are large.
         let provenance = Provenance::of(&predicate_type).map(|of| (of, claim.statement().unwrap_or_default()));
         let signature = Signature::from(&claim.signature);
-        Some(Self { store: Store::of(claim.form)?, kind: claim.kind, predicate_type, provenance, signature })
+        // A statement of a signed index lies beside the image, as cosign's do.
+        let of_index = matches!(claim.signed_by, SignedBy::Index(_)).then_some(Store::Legacy);
+        Some(Self { store: Store::of(claim.form).or(of_index)?, kind: claim.kind, predicate_type, provenance, signature })
     }
 
     /// As the report shows an attestation.
@@ -186,6 +202,15 @@ impl<'e> Selected<'e> {
         self.signatures.iter().chain(&self.attestations).any(|item| item.store == store)
     }
 
+    /// Conforma takes any bundle for a signature of the image.
+    fn is_signed(&self, reading: Reading) -> bool {
+        !self.signatures.is_empty() || reading == Reading::Conforma && self.verified(Store::Bundle)
+    }
+
+    fn is_attested(&self) -> bool {
+        !self.attestations.is_empty() || self.verified(Store::Bundle)
+    }
+
     fn bundles_only(mut self) -> Self {
         self.signatures.retain(|item| item.store == Store::Bundle);
         self.attestations.retain(|item| item.store == Store::Bundle);
@@ -205,8 +230,7 @@ impl Judge<'_> {
         if self.options.skip_image_signature {
             return;
         }
-        let conforma = self.options.reading == Reading::Conforma && evidence.verified(Store::Bundle);
-        if evidence.signatures.is_empty() && !conforma {
+        if !evidence.is_signed(self.options.reading) {
             let text = message::image_signature(evidence, self.options.key_mode);
             self.fail(&message::IMAGE_SIGNATURE, &codes::IMAGE_SIGNATURE_NOT_VERIFIED, text);
             return;
@@ -217,7 +241,7 @@ impl Judge<'_> {
 
     /// Steps V14.3 and V14.4. Returns whether rules may follow.
     fn attestations(&mut self, evidence: &Selected<'_>) -> bool {
-        if evidence.attestations.is_empty() && !evidence.verified(Store::Bundle) {
+        if !evidence.is_attested() {
             let text = message::attestation_signature(evidence, self.options.key_mode);
             return self.end(&codes::ATTESTATION_NOT_VERIFIED, text, String::new());
         }

@@ -9,11 +9,14 @@
 mod annotations;
 mod builtins;
 mod check;
+pub mod codes;
+mod criteria;
 mod data;
 mod engine;
 mod error;
 mod functions;
 mod graph;
+mod group;
 mod inspect;
 mod ir;
 mod lower;
@@ -22,20 +25,25 @@ mod plain;
 mod print;
 mod program;
 mod registry;
+mod results;
 mod safety;
 mod scan;
+mod selection;
 mod session;
 mod syntax;
 mod tester;
 mod xref;
 
+pub(crate) use builtins::oci::files_below;
 pub use data::{Configuration, Data, DataError};
 pub use error::{CheckError, CheckKind, EvaluationError, LoadError, Location, SyntaxError};
+pub use group::{Group, GroupOutcome, Settings, Target};
 pub use inspect::{RuleInfo, RuleKind};
 pub use program::File;
 pub use registry::{
-    Answer, Head, LookupError, ManifestBytes, NoRegistry, Question, Referrer, Registry, SignerOptions, Verified, VerifiedAttestation,
-    VerifiedSignature,
+    Answer, Head, LookupError, ManifestBytes, NoRegistry, Question, Referrer, Registry, SignerOptions, Verified,
+    VerifiedAttestation, VerifiedSignature,
 };
-pub use session::{Limits, Undefined};
+pub use selection::Filter;
+pub use session::{Limits, Lookup, Undefined};
 pub use tester::{Test, TestResult, run_tests};

@@ -143,6 +143,18 @@ pub enum Anchor {
     Pin,
 }
 
+impl std::fmt::Display for Anchor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "open acceptance",
+            Self::BundleId => "the pinned bundle id",
+            Self::Directory => "a directory of yours",
+            Self::Lock => "your policy lock",
+            Self::Pin => "the pin in policy.yaml",
+        })
+    }
+}
+
 /// Why sources cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -6,11 +6,13 @@
 //! must not silently win or lose, and a plain `0123` must stay the text that the
 //! author wrote until a field says what it wants.
 
+mod document;
 mod scalar;
 mod tree;
 
 use std::{fmt, sync::Arc};
 
+pub use document::Document;
 pub(crate) use scalar::Resolved;
 
 /// Largest document that is read, in bytes. The largest policy in the field is

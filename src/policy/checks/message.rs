@@ -44,29 +44,42 @@ impl Check {
     }
 }
 
-/// Why the image counts as unsigned.
+/// Why the image counts as unsigned, as the built-in check says it.
 pub(super) fn image_signature(evidence: &Selected<'_>, key_mode: bool) -> String {
+    let error = no_signature(evidence, key_mode);
+    match error.split_once(": ").map_or("", |(start, _)| start) {
+        // Conforma asks its attestation check about bundles, and words it so.
+        "no matching attestations" => wrong("signature", "attestations", key_mode, &error),
+        "no matching signatures" => wrong("signature", "signatures", key_mode, &error),
+        _ => format!("Image signature check failed: {error}"),
+    }
+}
+
+/// Why there is no attestation, as the built-in check says it.
+pub(super) fn attestation_signature(evidence: &Selected<'_>, key_mode: bool) -> String {
+    wrong("attestation", "attestations", key_mode, &no_attestation(evidence, key_mode))
+}
+
+/// Why there is no signature, as cosign says it.
+pub(super) fn no_signature(evidence: &Selected<'_>, key_mode: bool) -> String {
     let legacy = reasons(evidence, EvidenceKind::Simplesigning, key_mode);
     let bundles = reasons(evidence, EvidenceKind::SigstoreBundle, key_mode);
     match (legacy.is_empty(), bundles.is_empty()) {
         (true, true) if evidence.verified(Store::Bundle) => {
-            "Image signature check failed: no signatures found: an attestation is not a signature of the image".to_owned()
+            "no signatures found: an attestation is not a signature of the image".to_owned()
         }
-        (true, true) => "Image signature check failed: no signatures found".to_owned(),
-        // Conforma asks its attestation check about bundles, and words it so.
-        (true, false) if !evidence.has(Store::Legacy) => {
-            wrong("signature", "attestations", key_mode, &no_matching("attestations", &bundles, "\n"))
-        }
-        _ => wrong("signature", "signatures", key_mode, &no_matching("signatures", &[legacy, bundles].concat(), "\n ")),
+        (true, true) => "no signatures found".to_owned(),
+        (true, false) if !evidence.has(Store::Legacy) => no_matching("attestations", &bundles, "\n"),
+        _ => no_matching("signatures", &[legacy, bundles].concat(), "\n "),
     }
 }
 
-/// Why there is no attestation.
-pub(super) fn attestation_signature(evidence: &Selected<'_>, key_mode: bool) -> String {
+/// Why there is no attestation, as cosign says it.
+pub(super) fn no_attestation(evidence: &Selected<'_>, key_mode: bool) -> String {
     let legacy = reasons(evidence, EvidenceKind::Dsse, key_mode);
     let bundles = reasons(evidence, EvidenceKind::SigstoreBundle, key_mode);
     let between = if legacy.is_empty() { "\n" } else { "\n " };
-    wrong("attestation", "attestations", key_mode, &no_matching("attestations", &[legacy, bundles].concat(), between))
+    no_matching("attestations", &[legacy, bundles].concat(), between)
 }
 
 fn reasons(evidence: &Selected<'_>, form: EvidenceKind, key_mode: bool) -> Vec<String> {
@@ -96,9 +109,8 @@ fn reason(refused: &Refused, key_mode: bool) -> String {
         ("identity-mismatch" | "issuer-mismatch", EvidenceKind::SigstoreBundle) => {
             format!("failed to verify certificate identity: {message}")
         }
-        ("identity-mismatch" | "issuer-mismatch", _) => {
-            format!("none of the expected identities matched what was in the certificate: {message}")
-        }
+        // What was wanted stands in the finding; cosign says only what it got.
+        ("identity-mismatch" | "issuer-mismatch", _) => message.split_once("; want ").map_or(message, |(got, _)| got).to_owned(),
         // cosign looks for the log entry first, and a key signature of an image
         // that was to be signed by an identity has none.
         ("signer-kind-mismatch", EvidenceKind::Dsse | EvidenceKind::Simplesigning) if !key_mode => ONLINE.to_owned(),

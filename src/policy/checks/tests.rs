@@ -259,3 +259,19 @@ fn titles_are_shown_on_request_only() {
     assert_eq!(members(false), ["code"]);
     assert_eq!(members(true), ["code", "description", "title"]);
 }
+
+#[test]
+fn a_stranger_is_named_in_cosigns_words() {
+    let said = "none of the expected identities matched what was in the certificate, got subjects [https://kubernetes.io/namespaces/default/serviceaccounts/default] with issuer https://kubernetes.default.svc.cluster.local";
+    let message = format!("{said}; want subject \"https://kubernetes.io/release\"");
+    let code = &carnet_evidence::codes::IDENTITY_MISMATCH;
+    let refused = [refused(EvidenceKind::Dsse, code, &message), refused(EvidenceKind::Simplesigning, code, &message)];
+    let judged = run(&[], &refused, Options::default());
+    let want = [
+        format!("{ATT}: Image attestation check failed: no matching attestations: {said}"),
+        format!("{SIG}: Image signature check failed: no matching signatures: {said}"),
+    ];
+    let mut got = lines(&judged);
+    got.sort();
+    assert_eq!(got, want);
+}

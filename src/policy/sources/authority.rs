@@ -30,7 +30,8 @@ pub(super) struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     pub(super) fn new(carried: &'a dyn Carried, operator: &'a Operator<'a>) -> Self {
         let map = carried.lock().map(|bytes| {
-            Lock::parse(bytes).map_err(|error| Finding::new(&codes::LOCK_UNREADABLE, "", format!("the policy lock of the archive: {error}")))
+            Lock::parse(bytes)
+                .map_err(|error| Finding::new(&codes::LOCK_UNREADABLE, "", format!("the policy lock of the archive: {error}")))
         });
         Self { carried, operator, map, findings: Vec::new() }
     }
@@ -174,15 +175,16 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn outcome(url: &str, pinned: String, anchor: Anchor, directory: &str, mut files: Vec<SourceFile>) -> (ResolvedSource, UsedSource) {
+fn outcome(
+    url: &str,
+    pinned: String,
+    anchor: Anchor,
+    directory: &str,
+    mut files: Vec<SourceFile>,
+) -> (ResolvedSource, UsedSource) {
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let used = UsedSource {
-        url: url.to_owned(),
-        pinned: pinned.clone(),
-        anchor,
-        directory: directory.to_owned(),
-        files: files.len(),
-    };
+    let used =
+        UsedSource { url: url.to_owned(), pinned: pinned.clone(), anchor, directory: directory.to_owned(), files: files.len() };
     (ResolvedSource { pinned, files: Arc::from(files) }, used)
 }
 

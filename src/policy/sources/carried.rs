@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carnet_bundle::{Code, Digest, Finding};
+use carnet_bundle::{Bundle, Code, Digest, Finding, media};
 
 use super::{
     Carried, Location, LockedContent, LockedSource, SourceFile, SourceUrl,
@@ -11,6 +11,17 @@ use super::{
     objects::{self, ObjectsError},
     tree::TreeError,
 };
+
+impl Carried for Bundle {
+    fn lock(&self) -> Option<&[u8]> {
+        self.documents().find(|document| document.media_type == media::POLICY_LOCK).map(|document| document.bytes)
+    }
+
+    fn layer(&self, digest: &Digest) -> Option<&[u8]> {
+        let layer = self.policy_documents().find(|layer| layer.digest == *digest)?;
+        self.has(digest).then_some(layer.bytes)
+    }
+}
 
 /// Reads the files that `entry` names for `url` from the archive.
 pub(super) fn files(url: &SourceUrl, entry: &LockedSource, carried: &dyn Carried) -> Result<Vec<SourceFile>, Finding> {

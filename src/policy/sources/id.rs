@@ -55,13 +55,7 @@ impl ObjectId {
     pub fn of(hash: HashKind, kind: ObjectKind, content: &[u8]) -> Result<Self, Collision> {
         let header = format!("{} {}\0", kind.word(), content.len());
         match hash {
-            HashKind::Sha1 => {
-                let mut hasher = Sha1::new();
-                sha1_checked::Digest::update(&mut hasher, header.as_bytes());
-                sha1_checked::Digest::update(&mut hasher, content);
-                let result = hasher.try_finalize();
-                if result.has_collision() { Err(Collision) } else { Ok(Self::Sha1((*result.hash()).into())) }
-            }
+            HashKind::Sha1 => sha1(&[header.as_bytes(), content]).map(Self::Sha1),
             HashKind::Sha256 => {
                 let mut hasher = Digester::new();
                 hasher.update(header.as_bytes());
@@ -95,6 +89,13 @@ impl ObjectId {
             Self::Sha256(_) => HashKind::Sha256,
         }
     }
+}
+
+fn sha1(parts: &[&[u8]]) -> Result<[u8; 20], Collision> {
+    let mut hasher = Sha1::new();
+    parts.iter().for_each(|part| sha1_checked::Digest::update(&mut hasher, part));
+    let result = hasher.try_finalize();
+    if result.has_collision() { Err(Collision) } else { Ok((*result.hash()).into()) }
 }
 
 impl HashKind {
@@ -169,6 +170,19 @@ mod tests {
             (HashKind::Sha256, ObjectKind::Tree, "", "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"),
         ] {
             assert_eq!(ObjectId::of(hash, kind, content.as_bytes()).unwrap().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_collision_attack_have_no_id() {
+        let shattered = [
+            include_bytes!("../../../testdata/policy-sources/shattered-1.bin"),
+            include_bytes!("../../../testdata/policy-sources/shattered-2.bin"),
+        ];
+        assert_ne!(shattered[0], shattered[1]);
+        for bytes in shattered {
+            assert_eq!(sha1(&[bytes]), Err(Collision));
+            assert!(sha1(&[&bytes[..192]]).is_ok());
         }
     }
 

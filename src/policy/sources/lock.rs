@@ -167,7 +167,11 @@ mod tests {
     fn what_is_written_is_read_again() {
         let lock = Lock::new(vec![source("b"), source("a"), source("b")]);
         let bytes = lock.to_bytes().unwrap();
-        assert!(bytes.starts_with(br#"{"critical":[],"schema":{"major":0,"minor":1,"name":"carnet-policy-lock"},"sources":[{"content":"#));
+        assert!(
+            bytes.starts_with(
+                br#"{"critical":[],"schema":{"major":0,"minor":1,"name":"carnet-policy-lock"},"sources":[{"content":"#
+            )
+        );
         assert_eq!(Lock::parse(&bytes).unwrap(), lock);
         assert_eq!(lock.sources().iter().map(|source| source.url.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(lock.entry("http::b").unwrap().url, "b");

@@ -105,7 +105,8 @@ pub fn read(bytes: &[u8], commit: ObjectId, path: &str) -> Result<Vec<SourceFile
         }),
         Err(TreeError::Object(Unavailable { id, kind })) => {
             let reached: BTreeSet<_> = order.iter().copied().chain(carried.named_by(&order)).collect();
-            let foreign = |other: &&ObjectId| !reached.contains(other) && carried.objects.get(other).is_some_and(|(k, _)| *k == kind);
+            let foreign =
+                |other: &&ObjectId| !reached.contains(other) && carried.objects.get(other).is_some_and(|(k, _)| *k == kind);
             Err(match carried.order.iter().find(foreign) {
                 Some(unreached) => ObjectsError::Replaced { wanted: id, kind, unreached: *unreached },
                 None => ObjectsError::Missing { id, kind },
@@ -115,13 +116,16 @@ pub fn read(bytes: &[u8], commit: ObjectId, path: &str) -> Result<Vec<SourceFile
     }
 }
 
+/// The objects of a commit and path as a bundle carries them, and the files in them.
+pub type Written = (Vec<u8>, Vec<SourceFile>);
+
 /// Writes the objects of `commit` and `path` as a bundle carries them, with the
 /// files that they hold.
 ///
 /// # Errors
 ///
 /// Returns a [`TreeError`] as [`walk`] does.
-pub fn write<O: Objects>(commit: ObjectId, path: &str, objects: &mut O) -> Result<(Vec<u8>, Vec<SourceFile>), TreeError<O::Error>> {
+pub fn write<O: Objects>(commit: ObjectId, path: &str, objects: &mut O) -> Result<Written, TreeError<O::Error>> {
     let mut writer = Writer { objects, bytes: Vec::new() };
     let files = walk(commit, path, &mut writer)?;
     Ok((writer.bytes, files))

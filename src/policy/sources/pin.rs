@@ -123,7 +123,7 @@ mod tests {
         for text in [
             "sources:\n- policy:\n  - \"a.example\\x2fr.git\"\n",
             "sources:\n- policy: [&a a.example/r.git]\n  data: [*a]\n",
-            "sources:\n- policy:\n  - >-\n    a.example/r.git\n",
+            "sources:\n- policy:\n  - 'a.example/it''s.git'\n",
         ] {
             assert!(matches!(pin(text), Err(PinError::NotInPlace { .. } | PinError::Verify(_))), "{text}: {:?}", pin(text));
         }

@@ -187,9 +187,9 @@ fn is_insecure(text: &str) -> bool {
 fn is_single_file(text: &str) -> bool {
     let scheme = text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     let host = host(text.get(8..).unwrap_or_default());
-    let of_git = ["github.com", "gitlab.com", "bitbucket.org"].iter().any(|vendor| {
-        host.strip_suffix(vendor).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    });
+    let of_git = ["github.com", "gitlab.com", "bitbucket.org"]
+        .iter()
+        .any(|vendor| host.strip_suffix(vendor).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
     scheme && !host.is_empty() && !of_git
 }
 

@@ -70,7 +70,8 @@ pub(super) fn location(text: &str) -> Result<GitLocation, UrlError> {
     if revision.as_deref().is_some_and(|name| name.starts_with('-') || name.contains(|c: char| c.is_control() || c == ' ')) {
         return Err(refused("not the name of a revision"));
     }
-    let repository = if local { format!("file://{base}") } else { clone_url(base).ok_or_else(|| refused("no host"))? };
+    let repository =
+        if local { format!("file://{base}") } else { clone_url(base).ok_or_else(|| refused("want host/repository"))? };
     Ok(GitLocation { repository, path, revision })
 }
 
@@ -85,7 +86,9 @@ fn split_path(address: &str) -> (&str, Option<&str>) {
 fn clone_url(base: &str) -> Option<String> {
     let base = base.trim_end_matches('/');
     let (host, path) = base.split_once('/')?;
-    if host.is_empty() || path.is_empty() {
+    let port = host.rsplit_once('@').map_or(host, |(_, host)| host).rsplit_once(':').map(|(_, port)| port);
+    // host:org/repo is another form, and as a URL it has no valid port.
+    if host.is_empty() || path.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return None;
     }
     let suffix = if base.ends_with(".git") { "" } else { ".git" };

@@ -26,8 +26,7 @@ fn is_elastic(host: &str) -> bool {
 pub(super) fn location(text: &str) -> Result<Location, UrlError> {
     let rest = text.split_once("::").map_or(text, |(_, rest)| rest);
     let name = rest.split_once("://").map_or(rest, |(_, rest)| rest);
-    let reference: Reference =
-        name.parse().map_err(|source| UrlError::Reference { url: text.to_owned(), source })?;
+    let reference: Reference = name.parse().map_err(|source| UrlError::Reference { url: text.to_owned(), source })?;
     // The first segment is the registry, always: Docker Hub's short forms would
     // name one thing for Conforma and another for everybody else.
     let written = name.split('/').next().unwrap_or_default();

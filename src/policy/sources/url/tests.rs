@@ -61,7 +61,9 @@ fn other_urls_are_read_as_conforma_reads_them() {
 
 #[test]
 fn plain_http_is_refused_in_every_form() {
-    for text in ["http://127.0.0.1:5055/x", "HTTP://a/b", "git::http://h/o/r", "http::example.com/x", "oci::http://h/r:t", "::http://x/y"] {
+    for text in
+        ["http://127.0.0.1:5055/x", "HTTP://a/b", "git::http://h/o/r", "http::example.com/x", "oci::http://h/r:t", "::http://x/y"]
+    {
         assert_eq!(SourceUrl::parse(text), Err(UrlError::Insecure(text.to_owned())), "{text}");
     }
 }
@@ -88,6 +90,7 @@ fn what_would_become_another_url_is_refused() {
         "https://example.com/",
         "https://example.com",
         "oci::alpine",
+        "oci://https://quay.io/o/r:t",
         "oci::org/repo:tag",
         "oci::quay.io/org/x@sha256:12",
     ] {
@@ -104,7 +107,9 @@ fn only_full_ids_and_digests_are_pins() {
     assert_eq!(pin(&format!("github.com/o/r?ref={}", COMMIT.to_uppercase())), Some(commit));
     assert_eq!(pin(&format!("github.com/o/r?ref={COMMIT}//a")), Some(commit));
     assert_eq!(pin(&format!("oci::quay.io/o/r:t@{digest}")), Some(Revision::Manifest(digest.parse().unwrap())));
-    for text in ["github.com/o/r", "github.com/o/r?ref=main", "github.com/o/r?ref=4d9c329", "oci::quay.io/o/r:t", "./a", "https://e.x/a"] {
+    for text in
+        ["github.com/o/r", "github.com/o/r?ref=main", "github.com/o/r?ref=4d9c329", "oci::quay.io/o/r:t", "./a", "https://e.x/a"]
+    {
         assert_eq!(pin(text), None, "{text}");
     }
     assert_eq!(pin(&format!("github.com/o/r?ref=refs/heads/{COMMIT}")), None);
@@ -138,9 +143,12 @@ fn pinned_forms_are_those_of_conforma() {
     let manifest = Revision::Manifest(digest);
     for (text, want) in [
         ("oci::quay.io/o/r:t", "oci::quay.io/o/r:t@DIGEST"),
-        ("oci://https://quay.io/o/r:t", "oci::quay.io/o/r:t@DIGEST"),
+        ("oci::https://quay.io/o/r:t", "oci::quay.io/o/r:t@DIGEST"),
         ("quay.io/o/r", "oci::quay.io/o/r@DIGEST"),
-        ("oci::quay.io/o/r:t@sha256:0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "oci::quay.io/o/r:t@DIGEST"),
+        (
+            "oci::quay.io/o/r:t@sha256:0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+            "oci::quay.io/o/r:t@DIGEST",
+        ),
     ] {
         let url = SourceUrl::parse(text).unwrap();
         assert_eq!(url.conforma_form(Some(&manifest)), want.replace("DIGEST", &digest.to_string()), "{text}");
