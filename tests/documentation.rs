@@ -48,7 +48,9 @@ evidence means that this piece does not count; a *note* is for the record.
 fn flags_are_those_of_the_programs() {
     let mut rows: Vec<_> = rows("export", command(&carnet::front::definition(), "export"), &export_status);
     rows.extend(self::rows("", front_alone(), &|_| None));
-    rows.extend(self::rows("demo", command(&carnet::front::definition(), "demo"), &|_| None));
+    for name in ["demo", "inspect", "tree", "trust create", "trust fetch", "trust show"] {
+        rows.extend(self::rows(name, command(&carnet::front::definition(), name), &|_| None));
+    }
     rows.extend(self::rows("verify", VerifyArgs::definition(), &verify_status));
     rows.sort();
     let table: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
@@ -243,8 +245,14 @@ const EC: &[&str] = &[
     "workers",
 ];
 /// Flags of cosign with the same meaning.
-const COSIGN: &[(&str, &str)] =
-    &[("export", "allow-http-registry"), ("export", "allow-insecure-registry"), ("verify", "trusted-root")];
+const COSIGN: &[(&str, &str)] = &[
+    ("export", "allow-http-registry"),
+    ("export", "allow-insecure-registry"),
+    ("export", "registry-cacert"),
+    ("export", "registry-client-cert"),
+    ("export", "registry-client-key"),
+    ("verify", "trusted-root"),
+];
 
 fn whose(command: &str, arg: &Arg) -> &'static str {
     let long = arg.get_long().unwrap_or_default();
@@ -305,6 +313,7 @@ fn used(arg: &Arg) -> Option<Vec<String>> {
     let possible = arg.get_possible_values();
     let text = match (possible.first(), arg.get_default_values().first(), long) {
         (Some(possible), _, _) => possible.get_name(),
+        (_, _, "require") => "signature",
         (_, Some(default), _) if default != "false" => default.to_str().unwrap(),
         (_, Some(_), _) => "true",
         (_, _, "at") => "2026-01-01T00:00:00Z",
@@ -322,7 +331,8 @@ fn front_alone() -> clap::Command {
 }
 
 fn command(front: &clap::Command, name: &str) -> clap::Command {
-    front.find_subcommand(name).unwrap().clone()
+    let found = name.split(' ').fold(front, |command, word| command.find_subcommand(word).unwrap());
+    found.clone()
 }
 
 fn compare(page: &str, want: &str) {

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use carnet_bundle::{Archive, Content, Digest, Finding, Inventory, Limits, Manifest, codes, json, media, open};
+use carnet_bundle::{Archive, Content, Digest, Finding, Inventory, Limits, Lookups, Manifest, codes, json, media, open};
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ const KINDS: &[Kind] = &[
     kind(media::INVENTORY, Some("inventory"), inventory),
     kind(media::COLLECTION_RECORD, Some("collection"), strict),
     kind(media::POLICY_LOCK, Some("policy-lock"), strict),
-    kind(media::LOOKUPS, Some("lookups"), strict),
+    kind(media::LOOKUPS, Some("lookups"), lookups),
     kind(media::OCI_INDEX, None, index),
     kind(media::OCI_MANIFEST, None, manifest),
     kind(media::SIMPLE_SIGNING, None, strict),
@@ -60,6 +60,11 @@ fn inventory(bytes: &[u8]) -> Result<(), String> {
     let mut sorted = parsed.clone();
     sorted.sort();
     if sorted == parsed { Ok(()) } else { Err("a list is not sorted".to_owned()) }
+}
+
+fn lookups(bytes: &[u8]) -> Result<(), String> {
+    let stored = json::parse(bytes).and_then(|value| json::canonical(&value)).map_err(|e| e.to_string())?;
+    same(Lookups::read(&stored).map_err(|e| e.to_string())?.write(), bytes)
 }
 
 fn index(bytes: &[u8]) -> Result<(), String> {
@@ -248,8 +253,8 @@ type DeclaredCode = (String, String, String);
 /// follows it.
 fn declared_codes() -> Vec<DeclaredCode> {
     let mut codes = Vec::new();
-    for room in ["bundle", "evidence", "policy", "verify"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(room).join("codes.rs");
+    for place in ["bundle", "evidence", "policy", "policy/sources", "verify"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(place).join("codes.rs");
         let text = fs::read_to_string(path).unwrap();
         let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let code = code.join("\n");

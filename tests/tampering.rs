@@ -291,6 +291,9 @@ fn judge(container: &mut dyn carnet_bundle::container::Container) -> Ended {
         images: Vec::new(),
         policy: None,
         trusted_root: Some(Document { name: "trusted_root.json".to_owned(), bytes: fs::read(root).unwrap() }),
+        trust: carnet_verify::TrustInputs::default(),
+        policy_lock: None,
+        sources: &carnet_verify::disk::sources::Disk,
         read: &|path| fs::read(path),
     };
     match run(&args, &inputs, container, "2026-11-25T00:00:00Z".parse().unwrap(), 1) {

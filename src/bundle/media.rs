@@ -27,6 +27,13 @@ pub const LOOSE_EVIDENCE: &str = "application/vnd.carnet.loose-evidence.v0";
 /// Control document: a transparency-log entry fetched at export.
 pub const LOG_PROOF: &str = "application/vnd.carnet.log-proof.v0+json";
 
+/// Layer of the policy manifest: git objects in their loose form.
+pub const GIT_OBJECTS: &str = "application/vnd.carnet.git-objects.v0";
+/// Layer of the policy manifest: bytes as they were served.
+pub const OPAQUE: &str = "application/vnd.carnet.opaque.v0";
+/// Layer of the policy manifest: a normalised tar of a directory.
+pub const FILES_TAR: &str = "application/vnd.carnet.files.v0+tar";
+
 /// OCI image manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// OCI image index.

@@ -180,7 +180,8 @@ impl Bundle {
         self.tree.manifest(digest)
     }
 
-    /// The bytes of a held blob; never those of an image layer.
+    /// The bytes of a held blob; of an image layer only when a rule reads it, so
+    /// that the policy manifest names it.
     pub fn blob(&self, digest: &Digest) -> Option<&[u8]> {
         self.held.get(digest).map(AsRef::as_ref)
     }

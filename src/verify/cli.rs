@@ -90,7 +90,7 @@ pub struct VerifyArgs {
     /// Digest of the carried trusted root that is to be trusted
     #[arg(long, value_name = "DIGEST", help_heading = "Who must have signed")]
     pub trusted_root_digest: Option<Digest>,
-    /// Trust policy: evidence rules that policy.yaml has no key for (later release)
+    /// Trust policy: evidence rules that policy.yaml has no key for
     #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
     pub trust_policy: Option<PathBuf>,
     /// Time that freshness is measured at, instead of the clock (RFC 3339)
@@ -99,6 +99,9 @@ pub struct VerifyArgs {
     /// Identity of the exporter whose signature vouches for assumptions (later release)
     #[arg(long, value_name = "NAME", help_heading = "Who must have signed")]
     pub exporter_identity: Option<String>,
+    /// Public key of the exporter whose signature vouches for assumptions (later release)
+    #[arg(long, value_name = "FILE|PEM", help_heading = "Who must have signed")]
+    pub exporter_key: Option<String>,
     /// Attachment beside the archive, such as a counter-signature; repeatable (later release)
     #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
     pub attachment: Vec<PathBuf>,
@@ -145,7 +148,9 @@ pub struct VerifyArgs {
     #[arg(long, default_value_t, help_heading = "Verdict")]
     pub no_assumptions: Switch,
 
-    /// Report: text, json or yaml, as FORMAT, FORMAT=FILE or FORMAT=FILE?OPTION=BOOL; repeatable, comma-separable
+    /// Report: text, json, yaml, appstudio, summary, summary-markdown, junit, sarif, attestation,
+    /// policy-input, vsa or slsa-vsa, as FORMAT, FORMAT=FILE or FORMAT=FILE?OPTION=BOOL; repeatable,
+    /// comma-separable
     #[arg(long, value_name = "TARGET", help_heading = "Report")]
     pub output: Vec<String>,
     /// Writes a JSON report to this file (deprecated in ec: use --output json=FILE)

@@ -31,6 +31,21 @@ codes! {
     IMAGE_UNDER_ANOTHER_NAME = "image-under-another-name" "V12.4" Note
         "A component names by digest an image that was exported from another repository."
         "nothing, if the image is a mirror: the digest decides";
+    POLICY_INPUT_INCOMPLETE = "policy-input-incomplete" "V15.3" Failure
+        "Rules speak of something that the image has and the bundle does not show; they would take it for absent."
+        "export again from where the parent image and all layers can be read";
+    LOOKUP_NOT_RECORDED = "lookup-not-recorded" "V15.2" Failure
+        "A rule asks a registry what nobody asked when the bundle was made, and unknown is not undefined. No verdict."
+        "export again with this policy.yaml and images.yaml, so that what their rules ask is recorded";
+    LOOKUP_OUT_OF_REACH = "lookup-out-of-reach" "V15.2" Failure
+        "A rule asks a registry what could not be looked at when the bundle was made. No verdict."
+        "export again when the registry answers";
+    LOOKUP_TAMPERED = "lookup-tampered" "V15.2" Failure
+        "A recorded answer of a registry is not what the carried bytes prove, or its bytes are missing."
+        "do not trust the archive; export again";
+    LOOKUPS_UNREADABLE = "lookups-unreadable" "V15.2" Failure
+        "The record of what registries answered is not of the one form that exporters write. No verdict."
+        "export again with a current carnet, or use a newer carnet-verify";
     ASSUMPTION_NOT_VOUCHED = "assumption-not-vouched" "V16.1" Failure
         "The verdict takes something on the exporter's word, and --no-assumptions forbids that."
         "pin the bundle with --bundle-id, or name images by digest";
@@ -38,6 +53,7 @@ codes! {
 
 /// Every code of every room, by room and step.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    let rooms = [carnet_bundle::codes::ALL, carnet_evidence::codes::ALL, carnet_policy::codes::ALL, OWN];
-    rooms.into_iter().flatten().copied()
+    let policy = [carnet_policy::codes::ALL, carnet_policy::sources::codes::ALL, carnet_policy::rego::codes::ALL];
+    let rooms = [carnet_bundle::codes::ALL, carnet_evidence::codes::ALL].into_iter().chain(policy).chain([OWN]);
+    rooms.flatten().copied()
 }

@@ -1,9 +1,12 @@
 //! A bundle on disk: an archive, standard input, or the directory form.
 //!
 //! This is the one module of the library that touches a disk. `carnet-verify`
-//! uses it for the archive that it judges; nothing else in this room opens files.
+//! uses it for the archive that it judges and for sources of rules that the
+//! operator has as directories; nothing else in this room opens files.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the one module that reads the archive from disk")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the one module that reads from disk")]
+
+pub mod sources;
 
 use std::{
     fs::{self, File},

@@ -1,10 +1,13 @@
 //! Why there is no verdict.
 
-use carnet_bundle::{Digest, OpenError, container::ContainerError};
-use carnet_evidence::{IdentityError, KeyError, TrustRootError, VerifierError};
-use carnet_policy::{ImagesError, PolicyError, TimeError};
+use carnet_bundle::{Digest, Finding, OpenError, container::ContainerError};
+use carnet_evidence::{IdentityError, KeyError, TrustPolicyError, TrustRootError, VerifierError};
+use carnet_policy::{
+    ImagesError, Place, PolicyError, TimeError, YamlError,
+    rego::{DataError, EvaluationError, LoadError},
+};
 
-use crate::cli::FlagError;
+use crate::{cli::FlagError, replay::CarriedError};
 
 /// Why a run ends without a verdict (status 2).
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +30,37 @@ pub enum VerifyError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The recorded answers of registries.
+    #[error(transparent)]
+    Lookups(#[from] CarriedError),
     /// The bundle cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The policy lock of the operator.
+    #[error("policy lock: {0}")]
+    PolicyLock(String),
+    /// A value of `--policy-source`.
+    #[error("--policy-source {0:?}: want URL=DIRECTORY")]
+    PolicySource(String),
+    /// Data of rules.
+    #[error(transparent)]
+    RuleData(Box<DataError>),
+    /// Rules that cannot be used.
+    #[error(transparent)]
+    RuleSet(Box<LoadError>),
+    /// Rules that gave no outcome.
+    #[error("error validating image {image} of component {component}: {source}")]
+    Rules {
+        /// The image as written.
+        image: String,
+        /// Name of the component.
+        component: String,
+        /// Why there is no outcome.
+        source: Box<EvaluationError>,
+    },
+    /// Sources of rules that may not or cannot be used.
+    #[error("{}", sources(.0))]
+    Sources(Vec<Finding>),
     /// policy.yaml.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -44,9 +75,41 @@ pub enum VerifyError {
     /// The effective time.
     #[error(transparent)]
     Time(#[from] TimeError),
+    /// The trust policy as YAML.
+    #[error(transparent)]
+    TrustDocument(YamlError),
+    /// A part of the trust policy whose work comes later.
+    #[error("{place}: trust policy: {key} is not part of this release")]
+    TrustLater {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        key: &'static str,
+    },
+    /// The trust policy.
+    #[error("{place}: {source}")]
+    TrustPolicy {
+        /// Where it is wrong.
+        place: Place,
+        /// What is wrong.
+        source: TrustPolicyError,
+    },
     /// The trusted root.
     #[error(transparent)]
     TrustRoot(#[from] TrustRootError),
+    /// Another trust root than the trust policy pins.
+    #[error("trust root mismatch: got {got} ({origin}), want {want} as trustRoot.digest pins it")]
+    TrustRootMismatch {
+        /// The digest of the trust root in use.
+        got: Digest,
+        /// Where it came from.
+        origin: String,
+        /// The pin.
+        want: Digest,
+    },
+    /// The operator takes the policy of the bundle, and there is none.
+    #[error("the bundle carries no policy.yaml")]
+    PolicyNotCarried,
     /// The pinned trusted root is not in the bundle.
     #[error("the bundle carries no trusted root with digest {pin}")]
     TrustedRootNotCarried {
@@ -69,16 +132,44 @@ impl VerifyError {
             Self::Images(_) => "give the expected images: --images FILE, or one image with --image REF",
             Self::Key { .. } => "give a public key in PEM, as `cosign public-key` prints it",
             Self::Open(error) => open_hint(error),
-            Self::Policy(PolicyError::RulesNotSupported { .. }) => {
-                "judge signatures and attestations now with a policy that has no `sources`"
+            Self::Lookups(_) => "export again with a current carnet",
+            Self::PolicyLock(_) => "give the lock that `carnet export --lock FILE` wrote",
+            Self::PolicySource(_) => "name the URL as policy.yaml has it, and the directory with its content",
+            Self::RuleData(_) => "correct the data files; nothing in them may be said twice",
+            Self::RuleSet(_) => "correct the rules; `opa check` and `ec validate image` refuse them too",
+            Self::Rules { source, .. } => rules_hint(source),
+            Self::Sources(_) => {
+                "pin the source in policy.yaml (carnet policy pin), or give --policy-lock, --policy-source, --bundle-id or --accept-bundled-sources"
             }
             Self::Policy(_) => "correct policy.yaml; `ec validate policy` checks it too",
             Self::Read { .. } => "check the path; paths in policy.yaml are relative to the working directory",
             Self::Time(_) => "write `now`, `attestation`, a date or an RFC 3339 time",
+            Self::TrustDocument(_) | Self::TrustPolicy { .. } => {
+                "correct the trust policy; bundle-spec/trust-policy.md lists its keys"
+            }
+            Self::TrustLater { .. } => "judge now with a trust policy without that key",
+            Self::TrustRootMismatch { .. } => "give the pinned trust root with --trusted-root, or correct the digest",
             Self::TrustRoot(_) => "give a trusted_root.json as `cosign trusted-root create` or a TUF mirror makes it",
+            Self::PolicyNotCarried => "give the file itself with --policy, or export again with it",
             Self::TrustedRootNotCarried { .. } => "give the file itself with --trusted-root, or correct the digest",
             Self::Verifier(_) => "ask for at least one of: a log entry, a certificate timestamp",
         }
+    }
+}
+
+fn sources(findings: &[Finding]) -> String {
+    let lines: Vec<_> = findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message)).collect();
+    lines.join("; ")
+}
+
+fn rules_hint(error: &EvaluationError) -> &'static str {
+    match error {
+        EvaluationError::Lookup { .. } => {
+            "export again with this policy.yaml and images.yaml, so that what the rules ask is recorded"
+        }
+        EvaluationError::NothingEvaluated => "check include and exclude of the policy: no rule had anything to say",
+        EvaluationError::LimitExceeded { .. } => "look at the rule that is named: it loops or grows without end",
+        _ => "correct the rule that is named; `ec validate image` stops there too",
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::{io, path::Path};
 
-use carnet_bundle::{Bundle, CarriedDocument, Digest, Finding, media};
-use carnet_evidence::{Identity, PublicKey, Rules, Signer, TrustRoot, TrustSource};
+use carnet_bundle::{Bundle, CarriedDocument, Finding, media};
+use carnet_evidence::{Identity, PublicKey, Rules, Signer, TrustParts};
 use carnet_policy::{
     Images, Policy,
     document::{Authority, Effective, KeySource},
     images,
+    sources::LocalFiles,
 };
 
-use crate::{cli::VerifyArgs, error::VerifyError};
+use crate::{cli::VerifyArgs, error::VerifyError, trust::Trust};
 
 /// A document of the operator with the name that errors give it.
 #[derive(Clone, Debug)]
@@ -29,8 +30,23 @@ pub struct Inputs<'a> {
     pub policy: Option<Document>,
     /// The trusted root file.
     pub trusted_root: Option<Document>,
+    /// What else says who is trusted.
+    pub trust: TrustInputs,
+    /// The policy lock.
+    pub policy_lock: Option<Document>,
+    /// Directories of rules and data on the operator's disk.
+    pub sources: &'a dyn LocalFiles,
     /// Reads a file of the operator that the policy names, such as a public key.
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// What says who is trusted, besides a trusted root.
+#[derive(Clone, Debug, Default)]
+pub struct TrustInputs {
+    /// The trust policy.
+    pub policy: Option<Document>,
+    /// Single keys and certificates, and the text that says where they came from.
+    pub parts: Option<(TrustParts, String)>,
 }
 
 /// What is asked of the bundle.
@@ -40,9 +56,9 @@ pub(crate) struct Question {
     /// Whether a document lists the images, rather than `--image` alone.
     pub(crate) has_list: bool,
     pub(crate) effective: Effective,
-    pub(crate) signer: Signer,
-    /// SHA-256 of the key document, when a key is asked for.
+    /// The key, when one is asked for.
     pub(crate) key: Option<PublicKey>,
+    pub(crate) trust: Trust,
 }
 
 impl Question {
@@ -55,6 +71,9 @@ impl Question {
             lists.extend(carried(media::IMAGES_DOCUMENT));
         }
         let policy = inputs.policy.clone().or_else(|| carried(media::POLICY_DOCUMENT));
+        if policy.is_none() && args.policy_is_remote() {
+            return Err(VerifyError::PolicyNotCarried);
+        }
 
         let documents: Vec<_> = lists.iter().map(|d| images::Document { file: &d.name, bytes: &d.bytes }).collect();
         let images = images::read(&documents, args.image.as_deref(), args.reading())?;
@@ -63,14 +82,14 @@ impl Question {
             None => Policy::default(),
         };
         let effective = policy.settle(&args.overrides())?;
-        effective.policy.require_no_rules()?;
         let (signer, key) = signer(&effective.authority, inputs)?;
-        Ok(Self { images, has_list: !lists.is_empty(), effective, signer, key })
+        let trust = Trust::read(inputs.trust.policy.as_ref(), &signer)?;
+        Ok(Self { images, has_list: !lists.is_empty(), effective, key, trust })
     }
 
-    /// The evidence rules that the flags and the policy make.
+    /// The evidence rules that the flags and the policies make.
     pub(crate) fn rules(&self, args: &VerifyArgs) -> Rules {
-        let rules = Rules::new(self.signer.clone());
+        let rules = self.trust.rules.for_signer(self.trust.signer.clone());
         if args.ignore_rekor.0 { rules.ignore_rekor() } else { rules }
     }
 
@@ -107,30 +126,4 @@ fn signer(authority: &Authority, inputs: &Inputs<'_>) -> Result<(Signer, Option<
 
 fn read_file(path: &str, inputs: &Inputs<'_>) -> Result<Vec<u8>, VerifyError> {
     (inputs.read)(Path::new(path)).map_err(|source| VerifyError::Read { path: path.to_owned(), source })
-}
-
-/// Settles whose logs, certificates and timestamps count (V5.1): a file, a pinned
-/// copy of the bundle, or the compiled-in root. A copy without a pin never counts.
-pub(crate) fn trust_root(
-    args: &VerifyArgs,
-    inputs: &Inputs<'_>,
-    question: &Question,
-    bundle: Option<&Bundle>,
-) -> Result<TrustRoot, VerifyError> {
-    if let Some(document) = &inputs.trusted_root {
-        return Ok(TrustRoot::parse(&document.bytes, TrustSource::File(document.name.clone()))?);
-    }
-    if let Some(pin) = args.trusted_root_digest {
-        return pinned(pin, bundle);
-    }
-    if question.key.is_some() && args.ignore_rekor.0 {
-        return Ok(TrustRoot::none());
-    }
-    Ok(TrustRoot::public_good()?)
-}
-
-fn pinned(pin: Digest, bundle: Option<&Bundle>) -> Result<TrustRoot, VerifyError> {
-    let carried = bundle.and_then(|b| b.documents().find(|d| d.media_type == media::TRUSTED_ROOT && d.digest == pin));
-    let document = carried.ok_or(VerifyError::TrustedRootNotCarried { pin })?;
-    Ok(TrustRoot::parse(document.bytes, TrustSource::Pinned(pin.to_string()))?)
 }

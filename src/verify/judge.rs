@@ -10,15 +10,30 @@ use std::{
 };
 
 use carnet_bundle::{Bundle, Digest, Finding, inventory::EvidenceKind, media};
-use carnet_evidence::{Claim, Evidence, Verified, Verifier, classify, from_loose_file, from_manifest};
-use carnet_policy::checks::{self, Judged, Options, Refused};
+use carnet_evidence::{
+    Claim, ClaimKind, Evidence, RepositoryRule, Subject, Verified, Verifier, classify, codes as evidence_codes, from_loose_file,
+    from_manifest,
+};
+use carnet_policy::{
+    checks::{self, Judged, Options, Refused},
+    input,
+};
+use serde_json::Value;
 
 use crate::{codes, matching::Matched};
 
 /// Everything that was verified about the images of a bundle.
 #[derive(Default)]
 pub(crate) struct Judgement {
-    images: BTreeMap<Digest, Image>,
+    images: BTreeMap<Asked, Image>,
+    by_repository: bool,
+}
+
+/// An image, and the repository it is asked for in where that makes a difference.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Asked {
+    image: Digest,
+    repository: Option<String>,
 }
 
 /// The evidence about one image.
@@ -29,18 +44,39 @@ struct Image {
     findings: Vec<Finding>,
 }
 
+impl Image {
+    fn evidence(&self) -> checks::Evidence<'_> {
+        checks::Evidence { verified: &self.claims, refused: &self.refused }
+    }
+}
+
 impl Judgement {
-    /// Verifies all evidence about `images`, on up to `threads` threads.
-    pub(crate) fn new(bundle: &Bundle, images: &BTreeSet<Digest>, verifier: &Verifier, threads: usize) -> Self {
-        let images: Vec<Digest> = images.iter().copied().collect();
+    /// Verifies all evidence about the images of `matched`, on up to `threads` threads.
+    pub(crate) fn new(bundle: &Bundle, matched: &[Matched], verifier: &Verifier, threads: usize) -> Self {
+        let by_repository = verifier.rules().repository != RepositoryRule::Ignore;
+        let asked: BTreeSet<Asked> = matched.iter().filter_map(|matched| Asked::of(matched, by_repository)).collect();
+        let asked: Vec<Asked> = asked.into_iter().collect();
         let pieces: Vec<(usize, Vec<Evidence<'_>>, Vec<Finding>)> =
-            images.iter().enumerate().map(|(at, image)| collect(bundle, at, image)).collect();
+            asked.iter().enumerate().map(|(at, asked)| collect(bundle, at, &asked.image)).collect();
         let jobs: Vec<(usize, &Evidence<'_>)> =
             pieces.iter().flat_map(|(at, items, _)| items.iter().map(move |item| (*at, item))).collect();
-        let results = in_parallel(threads, &jobs, |(at, item)| verify(bundle, &images[*at], item, verifier));
+        let results = in_parallel(threads, &jobs, |(at, item)| verify(bundle, &asked[*at], item, verifier));
 
-        let mut judged: Vec<Image> = images.iter().map(|_| Image::default()).collect();
+        let mut judged: Vec<Image> = asked.iter().map(|_| Image::default()).collect();
+        let mut unsigned = Vec::new();
         for ((at, item), result) in jobs.iter().zip(results) {
+            match result {
+                Ok(claim) => judged[*at].claims.push(claim),
+                Err(_) if verifier.rules().accept_buildkit && item.kind() == EvidenceKind::BuildkitAttestation => {
+                    unsigned.push((*at, *item));
+                }
+                Err(findings) => judged[*at].refused.push(Refused { form: item.kind(), findings }),
+            }
+        }
+        let indexes: Vec<(&Digest, &Verified<Claim>)> = asked.iter().zip(&judged).flat_map(signatures).collect();
+        let bound: Vec<_> =
+            unsigned.iter().map(|(at, item)| under_index(bundle, &asked[*at].image, item, &indexes, verifier)).collect();
+        for ((at, item), result) in unsigned.iter().zip(bound) {
             match result {
                 Ok(claim) => judged[*at].claims.push(claim),
                 Err(findings) => judged[*at].refused.push(Refused { form: item.kind(), findings }),
@@ -49,7 +85,11 @@ impl Judgement {
         for (at, _, findings) in pieces {
             judged[at].findings.extend(findings);
         }
-        Self { images: images.into_iter().zip(judged).collect() }
+        Self { images: asked.into_iter().zip(judged).collect(), by_repository }
+    }
+
+    fn image(&self, matched: &Matched) -> Option<&Image> {
+        self.images.get(&Asked::of(matched, self.by_repository)?)
     }
 
     /// The outcome of the built-in checks for one component.
@@ -59,9 +99,41 @@ impl Judgement {
             return checks::not_carried(component, &format!("{} is not in the bundle", component.container_image), options);
         };
         let empty = Image::default();
-        let image = self.images.get(digest).unwrap_or(&empty);
-        let evidence = checks::Evidence { verified: &image.claims, refused: &image.refused };
-        checks::evaluate(component, digest, evidence, options)
+        let image = self.image(matched).unwrap_or(&empty);
+        checks::evaluate(component, digest, image.evidence(), options)
+    }
+
+    /// The `input` of the rules for one component whose checks let rules follow.
+    pub(crate) fn policy_input(
+        &self,
+        facts: &input::ImageFacts,
+        matched: &Matched,
+        options: &Options,
+        snapshot: &Value,
+        policy: &Value,
+    ) -> Option<Value> {
+        let digest = matched.digest.as_ref()?;
+        let evidence = self.image(matched)?.evidence();
+        let signatures = match options.skip_image_signature {
+            true => Vec::new(),
+            false => input::counted(&evidence, ClaimKind::ImageSignature, options.reading),
+        };
+        let subject = input::Subject {
+            component: &matched.component,
+            digest,
+            signatures: &signatures,
+            attestations: &input::counted(&evidence, ClaimKind::Attestation, options.reading),
+            facts,
+        };
+        Some(input::document(&subject, snapshot, policy))
+    }
+
+    /// The statements that the outcome of a component shows as attestations.
+    pub(crate) fn statements(&self, matched: &Matched, judged: &Judged, options: &Options) -> Vec<String> {
+        let image = self.image(matched);
+        let Some(image) = image.filter(|_| !judged.outcome.attestations.is_empty()) else { return Vec::new() };
+        let claims = input::counted(&image.evidence(), ClaimKind::Attestation, options.reading);
+        claims.into_iter().filter_map(|claim| String::from_utf8(claim.payload.clone()).ok()).collect()
     }
 
     /// What is to be said about single pieces of evidence.
@@ -96,7 +168,7 @@ fn collect<'b>(bundle: &'b Bundle, at: usize, image: &Digest) -> (usize, Vec<Evi
             match from_loose_file(image, file.bytes) {
                 Ok(item) => items.push(item),
                 Err(error) => {
-                    findings.push(Finding::new(&carnet_evidence::codes::EVIDENCE_MALFORMED, entry.digest, error.to_string()));
+                    findings.push(Finding::new(&evidence_codes::EVIDENCE_MALFORMED, entry.digest, error.to_string()));
                 }
             }
         }
@@ -104,16 +176,54 @@ fn collect<'b>(bundle: &'b Bundle, at: usize, image: &Digest) -> (usize, Vec<Evi
     (at, items, findings)
 }
 
-fn verify(bundle: &Bundle, image: &Digest, item: &Evidence<'_>, verifier: &Verifier) -> Result<Verified<Claim>, Vec<Finding>> {
-    match bundle.blob(image) {
-        Some(bytes) => verifier.verify(item, carnet_evidence::Subject::of_bytes(bytes)),
-        None => verifier.verify(item, image),
+impl Asked {
+    fn of(matched: &Matched, by_repository: bool) -> Option<Self> {
+        let repository = by_repository.then(|| matched.component.reference.name().to_string());
+        Some(Self { image: matched.digest?, repository })
     }
+}
+
+fn verify(bundle: &Bundle, asked: &Asked, item: &Evidence<'_>, verifier: &Verifier) -> Result<Verified<Claim>, Vec<Finding>> {
+    let subject = match bundle.blob(&asked.image) {
+        Some(bytes) => Subject::of_bytes(bytes),
+        None => Subject::from(&asked.image),
+    };
+    match &asked.repository {
+        Some(repository) => verifier.verify(item, subject.in_repository(repository)),
+        None => verifier.verify(item, subject),
+    }
+}
+
+/// The verified signatures of an image.
+fn signatures<'j>((asked, image): (&'j Asked, &'j Image)) -> impl Iterator<Item = (&'j Digest, &'j Verified<Claim>)> {
+    let signatures = image.claims.iter().filter(|claim| claim.kind == ClaimKind::ImageSignature);
+    signatures.map(|claim| (&asked.image, claim))
+}
+
+/// V6.9: a statement without a signature, on the word of whoever signed an index
+/// that lists `child`.
+fn under_index(
+    bundle: &Bundle,
+    child: &Digest,
+    item: &Evidence<'_>,
+    signed: &[(&Digest, &Verified<Claim>)],
+    verifier: &Verifier,
+) -> Result<Verified<Claim>, Vec<Finding>> {
+    let lists_it = |index: &Digest| bundle.manifest(index).is_some_and(|m| m.children().iter().any(|c| c.digest == *child));
+    let mut refused = vec![Finding::new(&evidence_codes::UNSIGNED_STATEMENT, item.describe(), "no signed index lists the image")];
+    for (index, signature) in signed.iter().filter(|(index, _)| lists_it(index)) {
+        let Some(bytes) = bundle.blob(index) else { continue };
+        match verifier.verify_under_index(item, child, signature, bytes) {
+            Ok(claim) => return Ok(claim),
+            Err(findings) => refused = findings,
+        }
+    }
+    Err(refused)
 }
 
 /// Runs `work` over all items on up to `threads` threads; results in the order of
 /// the items.
-fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     if threads < 2 || items.len() < 2 {
         return items.iter().map(work).collect();
     }

@@ -16,9 +16,11 @@ use std::{
 };
 
 use carnet_bundle::Limits;
+use carnet_evidence::TrustParts;
 use carnet_policy::images::is_inline;
 use carnet_verify::{
-    Document, Inputs, Report, VerifyArgs, VerifyError,
+    Document, Inputs, Report, TrustInputs, VerifyArgs, VerifyError,
+    conformance::{Answer, ConformanceArgs},
     disk::open_container,
     report::{Verdict, escape_line},
     run,
@@ -32,13 +34,34 @@ const SHOWN_NAME: usize = 200;
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    let args = match VerifyArgs::read(env::args_os()) {
+    let words: Vec<_> = env::args_os().collect();
+    match ConformanceArgs::read(&words) {
+        Some(Ok(args)) => return conform(&args),
+        Some(Err(error)) => return usage(&error),
+        None => {}
+    }
+    let args = match VerifyArgs::read(words) {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
     match verify(&args).and_then(|report| write(&args, &report).map(|()| report)) {
         Ok(report) => conclude(&args, &report),
         Err(failure) => failure.conclude(),
+    }
+}
+
+fn conform(args: &ConformanceArgs) -> ExitCode {
+    match args.answer(&|path| read(path), Timestamp::now()) {
+        Ok(Answer::Good) => ExitCode::SUCCESS,
+        Ok(Answer::Refused(findings)) => {
+            findings.iter().for_each(|finding| say(&one_line(&format!("{}: {}", finding.code, finding.message))));
+            ExitCode::from(1)
+        }
+        Ok(Answer::Unreadable(reason)) => {
+            say(&one_line(&reason));
+            ExitCode::from(1)
+        }
+        Err(error) => Failure::from(error).conclude(),
     }
 }
 
@@ -67,13 +90,43 @@ fn verify(args: &VerifyArgs) -> Result<Report, Failure> {
     let read_any = |path: &Path| read(path);
     let inputs = Inputs {
         images: images(args)?,
-        policy: args.policy.as_deref().map(|value| file_or_text(value, "--policy")).transpose()?,
+        policy: args
+            .policy
+            .as_deref()
+            .filter(|_| !args.policy_is_remote())
+            .map(|value| file_or_text(value, "--policy"))
+            .transpose()?,
         trusted_root: args.trusted_root.as_deref().map(document).transpose()?,
+        trust: TrustInputs { policy: args.trust_policy.as_deref().map(document).transpose()?, parts: trust_parts(args)? },
+        policy_lock: args.policy_lock.as_deref().map(document).transpose()?,
+        sources: &carnet_verify::disk::sources::Disk,
         read: &read_any,
     };
     let mut container = open_container(&args.archive, &Limits::default()).map_err(|e| VerifyError::Open(e.into()))?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     Ok(run(args, &inputs, container.as_mut(), Timestamp::now(), cores.min(args.workers.into()))?)
+}
+
+/// The keys and certificates that the environment names, by cosign's variables. A
+/// use that it does not name is trusted for nothing then.
+fn trust_parts(args: &VerifyArgs) -> Result<Option<(TrustParts, String)>, Failure> {
+    if args.trusted_root.is_some() || args.trusted_root_digest.is_some() {
+        return Ok(None);
+    }
+    let mut sources = Vec::new();
+    let mut part = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
+        let Some(path) = env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from) else { return Ok(None) };
+        let document = document(&path)?;
+        sources.push(format!("{name}={}", document.name));
+        Ok(Some(document.bytes))
+    };
+    let parts = TrustParts {
+        certificate_authority: part("SIGSTORE_ROOT_FILE")?,
+        log_keys: part("SIGSTORE_REKOR_PUBLIC_KEY")?,
+        ct_log_keys: part("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE")?,
+        timestamp_authority: part("SIGSTORE_TSA_CERTIFICATE_FILE")?,
+    };
+    Ok((!sources.is_empty()).then(|| (parts, sources.join(", "))))
 }
 
 fn images(args: &VerifyArgs) -> Result<Vec<Document>, Failure> {
@@ -116,6 +169,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 fn write(args: &VerifyArgs, report: &Report) -> Result<(), Failure> {
     let targets = args.targets().map_err(|e| VerifyError::Flag(e.into()))?;
+    report.remarks(&targets).iter().for_each(|remark| say(&format!("carnet-verify: {}", escape_line(remark))));
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     for target in targets {
         let colour = args.colour(set, target.path.is_none() && io::stdout().is_terminal());

@@ -49,7 +49,7 @@ impl Matching {
         if !bundle.tree().images().contains(digest) || !bundle.has(digest) {
             return self.not_carried(component, "no image of the bundle has this digest");
         }
-        let exported: BTreeSet<_> = bundle.inventory().subjects.iter().filter_map(|s| reference(s)).map(|r| r.name()).collect();
+        let exported: BTreeSet<_> = bundle.inventory().subjects.iter().filter_map(reference).map(|r| r.name()).collect();
         if !exported.contains(&component.reference.name()) {
             let names: Vec<_> = exported.into_iter().collect();
             let message = format!("{} was exported from {}", component.container_image, names.join(", "));

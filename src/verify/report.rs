@@ -1,28 +1,38 @@
-//! The report: one value, rendered as text, JSON or YAML.
+//! The report: one value, rendered in every form that `--output` knows.
 //!
 //! Its outer shape is Conforma's (`ec validate image`), so that whatever reads
 //! those reports reads these. What carnet has to say beyond it stands under one
 //! extra member, `carnet`: the verdict, the bundle, the trust, every finding,
-//! what was taken on the exporter's word and what a flag relaxed.
+//! what was taken on the exporter's word and what a flag relaxed. `docs/reports.md`
+//! says where that stands in the other forms.
 //!
 //! Text that comes from evidence is escaped before it reaches a terminal
 //! (`bundle-spec/verify.md` V16.4 stops a *terminal escape*).
 
+mod appstudio;
 mod escape;
 mod json;
+mod junit;
+mod lines;
+mod sarif;
+mod summary;
 mod target;
 mod text;
+mod totals;
+mod vsa;
 mod wrap;
 mod yaml;
 
 use carnet_bundle::{Digest, Finding};
-use carnet_policy::ComponentOutcome;
+use carnet_policy::{ComponentOutcome, sources::UsedSource};
 use jiff::Timestamp;
 use serde::Serialize;
 
 pub use escape::escape_line;
-pub use target::{Format, Target, TargetError, TextOptions, parse_targets};
+pub(crate) use json::render as render_json;
+pub use target::{Format, Need, Target, TargetError, TextOptions, parse_targets};
 pub(crate) use target::{parse_bool, split_csv};
+pub(crate) use yaml::render as render_yaml;
 
 /// Everything that a run found out.
 #[derive(Clone, Debug)]
@@ -31,6 +41,9 @@ pub struct Report {
     pub snapshot: String,
     /// Outcome per component, in any order.
     pub components: Vec<ComponentOutcome>,
+    /// What few forms ask for, per component in the order of `components`; a
+    /// component without one has nothing of the kind. See [`Format::needs`].
+    pub materials: Vec<Material>,
     /// The public key in PEM; empty when identities are asked for.
     pub key: String,
     /// The effective policy, in Conforma's member order.
@@ -39,8 +52,20 @@ pub struct Report {
     pub ec_version: String,
     /// As of when rules were applied.
     pub effective_time: Timestamp,
+    /// When the run was: `--at`, else the clock. Forms that say when they were
+    /// made say this.
+    pub time: Timestamp,
     /// What carnet says beyond Conforma's report.
     pub carnet: Carnet,
+}
+
+/// What a component was judged by, for the forms that hand it on.
+#[derive(Clone, Debug, Default)]
+pub struct Material {
+    /// The verified statements as they were signed, in store order.
+    pub statements: Vec<String>,
+    /// The `input` that rules saw; `None` when no rule could be evaluated.
+    pub policy_input: Option<serde_json::Value>,
 }
 
 /// What carnet says beyond Conforma's report.
@@ -53,6 +78,9 @@ pub struct Carnet {
     pub bundle: Bundle,
     /// What was trusted.
     pub trust: Trust,
+    /// What was used for each source of rules and data, and why it may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<UsedSource>,
     /// The images that the bundle carries.
     pub images: Vec<Image>,
     /// Every finding of every gate.
@@ -90,6 +118,20 @@ pub struct Trust {
     /// Whole days from that date to the time of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_days: Option<i64>,
+    /// What of the trust root ends after the time of the run, soonest first: what is
+    /// signed after that verifies by a newer one only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forecast: Vec<Ending>,
+}
+
+/// When a part of the trust root stops to vouch for what is new.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// A log or an authority.
+    pub what: String,
+    /// Its last moment.
+    pub until: Timestamp,
 }
 
 /// An image that the bundle carries.
@@ -141,6 +183,8 @@ pub enum Verdict {
     Pass,
 }
 
+static NO_MATERIAL: Material = Material { statements: Vec::new(), policy_input: None };
+
 impl Report {
     /// The verdict: pass when no component has a violation and no finding is a
     /// failure.
@@ -151,11 +195,23 @@ impl Report {
     }
 
     /// Renders the report for `target`. `show_successes` is the flag of the run
-    /// (text has its own, in the target), `colour` puts colours into text.
+    /// (text has its own too, in the target, and shows them when both agree, as in
+    /// Conforma), `colour` puts colours into text.
     pub fn render(&self, target: &Target, show_successes: bool, colour: bool) -> String {
+        let mut options = target.options;
+        options.show_successes &= show_successes;
         let mut text = match target.format {
+            Format::Appstudio => json::render(&appstudio::document(self)),
+            Format::Attestation => lines::attestations(self),
             Format::Json => json::render(&json::document(self, show_successes)),
-            Format::Text => text::render(self, &target.options, colour),
+            Format::Junit => junit::render(self, show_successes),
+            Format::PolicyInput => lines::inputs(self),
+            Format::Sarif => json::render(&sarif::document(self, show_successes)),
+            Format::SlsaVsa => vsa::slsa(self).iter().map(json::render).collect::<Vec<_>>().join("\n"),
+            Format::Summary => json::render(&summary::document(self, show_successes)),
+            Format::SummaryMarkdown => summary::markdown(self),
+            Format::Text => text::render(self, &options, colour),
+            Format::Vsa => json::render(&vsa::conforma(self, show_successes)),
             Format::Yaml => yaml::render(&json::document(self, show_successes)),
         };
         if !text.ends_with('\n') {
@@ -167,8 +223,30 @@ impl Report {
     /// The components as every format shows them: by reference, the last first;
     /// equal ones by name.
     fn ordered(&self) -> Vec<&ComponentOutcome> {
-        let mut ordered: Vec<_> = self.components.iter().collect();
-        ordered.sort_by(|a, b| b.container_image.cmp(&a.container_image).then_with(|| a.name.cmp(&b.name)));
-        ordered
+        self.order().into_iter().map(|(_, component)| component).collect()
+    }
+
+    /// The materials in that order.
+    fn ordered_materials(&self) -> Vec<&Material> {
+        self.order().into_iter().map(|(at, _)| self.materials.get(at).unwrap_or(&NO_MATERIAL)).collect()
+    }
+
+    fn order(&self) -> Vec<(usize, &ComponentOutcome)> {
+        let mut order: Vec<_> = self.components.iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| b.container_image.cmp(&a.container_image).then_with(|| a.name.cmp(&b.name)));
+        order
+    }
+
+    /// What the forms among `targets` that have no place for it leave out: which
+    /// checks were relaxed. It belongs on standard error.
+    pub fn remarks(&self, targets: &[Target]) -> Vec<String> {
+        if targets.iter().all(|target| target.format.has_room()) {
+            return Vec::new();
+        }
+        self.carnet
+            .relaxations
+            .iter()
+            .map(|relaxation| format!("relaxed by {}: {}", relaxation.flag, relaxation.effect))
+            .collect()
     }
 }

@@ -48,9 +48,12 @@ pub(crate) const CASES: &[Case] = &[
         ends: Ends::NoResult("the document is empty"),
     },
     Case {
-        name: "yaml/policy_with_rules",
-        arrange: |stage| policy(stage, b"publicKey: key.pem\nsources:\n- policy: [./rules]\n"),
-        ends: Ends::NoResult("sources"),
+        name: "yaml/policy_with_rules_that_are_missing",
+        arrange: |stage| {
+            let key = "-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE6VljdocfJecKOnORijFiZlgJiLde\\nXzgMVnnhlZl4YDpe3J+hHDTeAgYeP50ZI0u4ZQFmZxeKGww0O57d/FeaNw==\\n-----END PUBLIC KEY-----\\n";
+            policy(stage, format!("publicKey: \"{key}\"\nsources:\n- policy: [./rules]\n").as_bytes())
+        },
+        ends: Ends::NoResult("policy-source-unreadable"),
     },
     Case { name: "yaml/malformed_images", arrange: |stage| images(stage, b"components: {\n"), ends: Ends::NoResult("bad.yaml") },
     Case {
@@ -246,13 +249,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "usage/flag_of_a_later_release",
-        arrange: |stage| stage.verify_good().with("--trust-policy", "x"),
+        arrange: |stage| stage.verify_good().with("--attachment", "x"),
         ends: Ends::NoResult("not part of this release"),
-    },
-    Case {
-        name: "usage/flag_of_a_later_release_of_export",
-        arrange: |stage| stage.export().with("--proofs", "fetch"),
-        ends: Ends::NoResult("not supported yet"),
     },
 ];
 

@@ -132,7 +132,7 @@ impl Stage {
         assert!(program.exists(), "{} is missing: build the workspace first", program.display());
         let mut command = Command::new("sh");
         command.args(["-c", run.shell]).arg(program).args(&run.arguments).current_dir(&self.folder);
-        command.env_clear().env("TMPDIR", self.path("tmp")).env("HOME", self.path("tmp"));
+        command.env_clear().env("TMPDIR", self.path("tmp")).env("HOME", self.path("home"));
         command.stderr(Stdio::piped()).stdout(match run.stdout {
             Some(path) => Stdio::from(fs::File::options().write(true).open(path).unwrap()),
             None => Stdio::piped(),

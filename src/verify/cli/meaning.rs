@@ -9,7 +9,7 @@ use carnet_policy::{
 use jiff::Timestamp;
 
 use super::{Compat, Layers, VerifyArgs};
-use crate::report::{Relaxation, Target, TargetError, TextOptions, parse_targets, split_csv};
+use crate::report::{Need, Relaxation, Target, TargetError, TextOptions, parse_targets, split_csv};
 
 /// Why a flag cannot be honoured; there is no verdict then.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -60,12 +60,15 @@ impl VerifyArgs {
     }
 
     fn refused(&self) -> Result<(), FlagError> {
-        let policy = self.policy.as_deref().unwrap_or_default();
-        let remote = ["git::", "http://", "https://", "oci::", "oci://", "k8s://"].iter().any(|start| policy.starts_with(start));
+        let remote = self.policy_is_remote() && !self.accept_bundled_policy.0;
         let refused = [
             (self.skip_att_sig_check.0, "--skip-att-sig-check", "unverified claims never reach a check or a rule"),
             (self.snapshot.is_some(), "--snapshot", "nothing is asked of a cluster: give the list itself with --images"),
-            (remote, "--policy with an URL", "nothing is fetched here: give a file"),
+            (
+                remote,
+                "--policy with an URL",
+                "nothing is fetched here: give a file, or accept the copy of the bundle with --accept-bundled-policy",
+            ),
         ];
         match refused.into_iter().find(|(used, _, _)| *used) {
             Some((_, flag, reason)) => Err(FlagError::Refused { flag, reason }),
@@ -73,14 +76,17 @@ impl VerifyArgs {
         }
     }
 
+    /// Whether `--policy` names a place elsewhere, whose copy travels in the bundle.
+    pub fn policy_is_remote(&self) -> bool {
+        let policy = self.policy.as_deref().unwrap_or_default();
+        ["git::", "http://", "https://", "oci::", "oci://", "k8s://"].iter().any(|start| policy.starts_with(start))
+    }
+
     fn later(&self) -> Option<&'static str> {
         let other = &self.other;
         let later = [
-            (self.policy_lock.is_some(), "--policy-lock"),
-            (!self.policy_source.is_empty(), "--policy-source"),
-            (self.accept_bundled_sources.0, "--accept-bundled-sources"),
-            (self.trust_policy.is_some(), "--trust-policy"),
             (self.exporter_identity.is_some(), "--exporter-identity"),
+            (self.exporter_key.is_some(), "--exporter-key"),
             (!self.attachment.is_empty(), "--attachment"),
             (other.vsa.0, "--vsa"),
             (other.attestation_format.is_some(), "--attestation-format"),
@@ -122,6 +128,11 @@ impl VerifyArgs {
             show_policy_docs_link: self.show_policy_docs_link.0,
         };
         parse_targets(&self.output, self.output_file.as_deref(), defaults)
+    }
+
+    /// What the report must be filled with for those targets.
+    pub fn needs(&self) -> Vec<Need> {
+        self.targets().unwrap_or_default().iter().filter_map(|target| target.format.needs()).collect()
     }
 
     /// As of when rules apply.
@@ -178,6 +189,11 @@ impl VerifyArgs {
                 self.accept_bundled_policy.0,
                 "--accept-bundled-policy",
                 "images.yaml and policy.yaml of the archive are used where none is given",
+            ),
+            (
+                self.accept_bundled_sources.0,
+                "--accept-bundled-sources",
+                "rules of the archive are used although nothing of the operator's pins them",
             ),
             (self.layers == Layers::None, "--layers=none", "layers and configs need not be carried; evidence must be"),
             (!self.platform.is_empty(), platform.as_str(), "other platforms of an index need not be carried"),

@@ -131,11 +131,8 @@ fn what_cannot_be_honoured_is_refused_before_the_run() {
         }
     }
     for word in [
-        "--policy-lock=l",
-        "--policy-source=u=d",
-        "--accept-bundled-sources",
-        "--trust-policy=t",
         "--exporter-identity=e",
+        "--exporter-key=k.pub",
         "--attachment=a",
         "--vsa",
         "--attestation-format=dsse",
@@ -151,8 +148,8 @@ fn what_cannot_be_honoured_is_refused_before_the_run() {
         }
     }
     assert!(args(&["--skip-att-sig-check=false", "--vsa=false"]).validate().is_ok());
-    let junit = args(&["--output", "json", "--output", "junit"]).validate();
-    assert_eq!(junit, Err(FlagError::Target(TargetError::Unsupported { format: "junit".into() })));
+    let html = args(&["--output", "json", "--output", "html"]).validate();
+    assert_eq!(html, Err(FlagError::Target(TargetError::Unknown { format: "html".into() })));
 }
 
 #[test]

@@ -11,6 +11,17 @@ pub(super) fn escape_lines(text: &str) -> String {
     escape(text, |c| is_dangerous(c) && !matches!(c, '\n' | '\t'))
 }
 
+/// A text as a code span of a Markdown table: markup, links, mentions and emoji
+/// names in it stay text. The bar ends a cell even there, and whether a backslash
+/// before it helps depends on what stands before that, so it is spelled out.
+pub(super) fn markdown_code(text: &str) -> String {
+    let text = escape_line(text).replace('|', "\\u{7c}");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    // A blank at both ends is taken away again; it keeps backticks off the fence.
+    format!("{fence} {text} {fence}")
+}
+
 /// Whether a character is more than the glyph it shows: a control character, one
 /// that turns the writing direction, breaks a line or is not seen at all.
 pub(super) fn is_dangerous(c: char) -> bool {
@@ -61,5 +72,11 @@ mod tests {
             assert_eq!(escape_line(text), want);
         }
         assert_eq!(escape_lines("a\nb\tc\r\u{1b}"), "a\nb\tc\\r\\u{1b}");
+    }
+
+    #[test]
+    fn markdown_stays_text() {
+        assert_eq!(markdown_code("--flag"), "` --flag `");
+        assert_eq!(markdown_code("a|b\n`x` ``y"), "``` a\\u{7c}b\\n`x` ``y ```");
     }
 }

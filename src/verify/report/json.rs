@@ -27,21 +27,26 @@ pub(super) fn document(report: &Report, show_successes: bool) -> Value {
 
 /// One compact line as Go writes it, in which also no control character and no
 /// direction mark is left raw.
-pub(super) fn render(document: &Value) -> String {
+pub(crate) fn render(document: &Value) -> String {
     let text = document.to_string();
     let mut out = String::with_capacity(text.len() + text.len() / 16);
-    let mut units = [0; 2];
     for c in text.chars() {
         // Outside strings JSON has none of these characters.
         if matches!(c, '<' | '>' | '&') || is_dangerous(c) {
-            for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
+            escape(&mut out, c);
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Writes a character of a JSON text by its UTF-16 units.
+pub(super) fn escape(out: &mut String, c: char) {
+    let mut units = [0; 2];
+    for unit in c.encode_utf16(&mut units) {
+        out.push_str(&format!("\\u{unit:04x}"));
+    }
 }
 
 fn component(component: &ComponentOutcome, show_successes: bool) -> Value {
@@ -68,13 +73,19 @@ fn component(component: &ComponentOutcome, show_successes: bool) -> Value {
     Value::Object(members)
 }
 
-fn carnet(report: &Report) -> Value {
+/// The member `carnet` of a report.
+pub(super) fn carnet(report: &Report) -> Value {
     let mut members = Map::new();
-    members.insert("verdict".to_owned(), value(&report.verdict()));
+    members.insert("verdict".to_owned(), verdict(report));
     if let Value::Object(rest) = value(&report.carnet) {
         members.extend(rest);
     }
     Value::Object(members)
+}
+
+/// The verdict as a value.
+pub(super) fn verdict(report: &Report) -> Value {
+    value(&report.verdict())
 }
 
 /// Our own types have text keys and no fallible serialiser, so this is always

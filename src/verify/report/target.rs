@@ -2,18 +2,42 @@
 
 use std::path::PathBuf;
 
-/// Formats that Conforma has and this release has not.
-const LATER: [&str; 8] = ["appstudio", "hacbs", "summary", "summary-markdown", "junit", "attestation", "policy-input", "vsa"];
-
 /// A form of the report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
+    /// Counts on one line, as Konflux' TEST_OUTPUT.
+    Appstudio,
+    /// The verified statements, one per line.
+    Attestation,
     /// One compact line.
     Json,
+    /// JUnit XML.
+    Junit,
+    /// What rules saw, one component per line.
+    PolicyInput,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// SLSA verification summaries as unsigned in-toto statements, one per line.
+    SlsaVsa,
+    /// The first message of every code, as JSON.
+    Summary,
+    /// Counts as a table in Markdown.
+    SummaryMarkdown,
     /// For people.
     Text,
+    /// Conforma's verification summary.
+    Vsa,
     /// The data of JSON.
     Yaml,
+}
+
+/// What a report must be filled with for a form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// [`super::Material::policy_input`].
+    PolicyInput,
+    /// [`super::Material::statements`].
+    Statements,
 }
 
 /// One place that a report is written to.
@@ -59,14 +83,8 @@ pub enum TargetError {
         value: String,
     },
     /// A format that nobody knows.
-    #[error("{format:?} is not a valid report format: known are json, text, yaml")]
+    #[error("{format:?} is not a valid report format: known are {}", Format::names())]
     Unknown {
-        /// Its name.
-        format: String,
-    },
-    /// A format of a later release.
-    #[error("report format {format:?} is not part of this release: known are json, text, yaml")]
-    Unsupported {
         /// Its name.
         format: String,
     },
@@ -123,14 +141,50 @@ impl Target {
 }
 
 impl Format {
+    /// Every format by its name.
+    pub const ALL: [(&'static str, Self); 13] = [
+        ("appstudio", Self::Appstudio),
+        ("attestation", Self::Attestation),
+        // The former name of appstudio.
+        ("hacbs", Self::Appstudio),
+        ("json", Self::Json),
+        ("junit", Self::Junit),
+        ("policy-input", Self::PolicyInput),
+        ("sarif", Self::Sarif),
+        ("slsa-vsa", Self::SlsaVsa),
+        ("summary", Self::Summary),
+        ("summary-markdown", Self::SummaryMarkdown),
+        ("text", Self::Text),
+        ("vsa", Self::Vsa),
+        ("yaml", Self::Yaml),
+    ];
+
     fn parse(name: &str) -> Result<Self, TargetError> {
-        match name {
-            "" | "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            "yaml" => Ok(Self::Yaml),
-            later if LATER.contains(&later) => Err(TargetError::Unsupported { format: later.to_owned() }),
-            other => Err(TargetError::Unknown { format: other.to_owned() }),
+        if name.is_empty() {
+            return Ok(Self::Json);
         }
+        let known = Self::ALL.iter().find(|(known, _)| *known == name);
+        known.map(|(_, format)| *format).ok_or_else(|| TargetError::Unknown { format: name.to_owned() })
+    }
+
+    fn names() -> String {
+        Self::ALL.map(|(name, _)| name).join(", ")
+    }
+
+    /// What the report must be filled with. It costs memory, so it is filled only
+    /// when a target needs it.
+    pub fn needs(self) -> Option<Need> {
+        match self {
+            Self::Attestation => Some(Need::Statements),
+            Self::PolicyInput => Some(Need::PolicyInput),
+            _ => None,
+        }
+    }
+
+    /// Whether the form has a place for what carnet says; the others are documents
+    /// of other formats, line by line.
+    pub fn has_room(self) -> bool {
+        self.needs().is_none()
     }
 }
 
@@ -233,6 +287,9 @@ mod tests {
         );
         assert_eq!(shown(&["\"text=a,b.txt\",json"]), ["Text a,b.txt 010", "Json - 010"]);
         assert_eq!(shown(&["text?show-successes=t&show-successes=f"]), ["Text - 110"]);
+        for (name, format) in Format::ALL {
+            assert_eq!(parse(&[name]).unwrap()[0].format, format);
+        }
         let targets = parse_targets(&[], Some("old.json"), TextOptions::default()).unwrap();
         assert_eq!((targets.len(), targets[0].format), (1, Format::Json));
     }
@@ -240,9 +297,11 @@ mod tests {
     #[test]
     fn mistakes_are_found_before_the_run() {
         assert_eq!(parse(&["json", "jsn"]), Err(TargetError::Unknown { format: "jsn".into() }));
-        for format in LATER {
-            assert_eq!(parse(&[format]), Err(TargetError::Unsupported { format: format.to_owned() }));
-        }
+        let message = parse(&["JSON"]).unwrap_err().to_string();
+        assert!(
+            message.contains("known are appstudio, attestation, hacbs, json, junit, policy-input, sarif, slsa-vsa"),
+            "{message}"
+        );
         assert!(matches!(parse(&["text?show-successes=maybe"]), Err(TargetError::Bool { .. })));
         assert!(matches!(parse(&["\"text"]), Err(TargetError::Csv { .. })));
         assert!(matches!(parse(&["\"text\"x"]), Err(TargetError::Csv { .. })));

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Report, TextOptions, Verdict,
     escape::{escape_line, escape_lines},
+    totals::Totals,
     wrap::wrap,
 };
 
@@ -84,11 +85,11 @@ impl Page {
 
     fn conforma(&mut self, report: &Report, options: &TextOptions) {
         let components = report.ordered();
-        let count = |list: fn(&ComponentOutcome) -> &Vec<RuleResult>| components.iter().map(|c| list(c).len()).sum::<usize>();
-        let (violations, warnings, successes) = (count(|c| &c.violations), count(|c| &c.warnings), count(|c| &c.successes));
+        let sum = Totals::of(report);
+        let Totals { violations, warnings, successes } = sum;
         let success = report.verdict() == Verdict::Pass;
         self.line(&format!("Success: {success}"));
-        self.line(&format!("Result: {}", result(success, violations, warnings, successes)));
+        self.line(&format!("Result: {}", sum.result(report)));
         self.line(&totals(violations, warnings, successes));
         self.components(&components);
         let warned = warnings > 0 && options.show_warnings;
@@ -186,6 +187,10 @@ impl Page {
             self.line(&format!("Content: {id}"));
         }
         self.line(&format!("Trust: {}", trust(report)));
+        for source in &carnet.sources {
+            let line = format!("Source: {} (as {}, by {})", source.url, source.pinned, source.anchor);
+            self.line(&escape_line(&line));
+        }
         for image in &carnet.images {
             let reference = escape_line(&image.reference);
             let shown = if reference.ends_with(&image.digest.to_string()) {
@@ -254,15 +259,6 @@ impl Page {
 
 fn totals(violations: usize, warnings: usize, successes: usize) -> String {
     format!("Violations: {violations}, Warnings: {warnings}, Successes: {successes}")
-}
-
-fn result(success: bool, violations: usize, warnings: usize, successes: usize) -> &'static str {
-    match (success && violations == 0, warnings, successes) {
-        (false, _, _) => "FAILURE",
-        (true, 1.., _) => "WARNING",
-        (true, 0, 0) => "SKIPPED",
-        (true, 0, _) => "SUCCESS",
-    }
 }
 
 fn trust(report: &Report) -> String {
