@@ -117,3 +117,13 @@ fn every_trust_root_of_the_test_data_is_sound() {
     assert_eq!(compiled_in.digest(), &Digest::of(&read("trust/public-good/trusted_root.json")));
     assert_eq!(compiled_in.source(), &TrustSource::CompiledIn("2026-08-21".to_owned()));
 }
+
+#[test]
+fn a_trust_root_says_what_ends_when() {
+    let ends = TrustRoot::public_good().unwrap().ends();
+    assert!(ends.is_sorted_by_key(|(_, end)| *end));
+    let of = |name: &str| ends.iter().filter(|(what, _)| what.contains(name)).map(|(_, end)| end.to_string()).collect::<Vec<_>>();
+    // The first authority was closed before its certificate ended; the log never ends.
+    assert_eq!(of("authority https://fulcio.sigstore.dev"), ["2022-12-31T23:59:59.999Z", "2031-10-05T13:56:58Z"]);
+    assert!(of("log https://rekor.sigstore.dev").is_empty());
+}

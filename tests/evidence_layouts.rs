@@ -21,6 +21,7 @@ use layout::{Layout, Outcome, identity, key, read, trust_root, verifier};
 const MAIN: &str = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/main";
 const DEV: &str = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/dev";
 const GITLAB: &str = "https://gitlab.local";
+const CLUSTER: &str = "https://kubernetes.io/namespaces/default/serviceaccounts/default";
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 const LOGIN: &str = "https://github.com/login/oauth";
 const SLSA: &str =
@@ -45,10 +46,7 @@ fn rules(name: &str) -> Rules {
         "slsa-issuer" => identity(&format!("{SLSA}v2.1.0"), LOGIN),
         "mitr" => identity("mitr@redhat.com", LOGIN),
         "cody" => identity("cody@soyland.com", LOGIN),
-        "cluster" => identity(
-            "https://kubernetes.io/namespaces/default/serviceaccounts/default",
-            "https://kubernetes.default.svc.cluster.local",
-        ),
+        "cluster" => identity(CLUSTER, "https://kubernetes.default.svc.cluster.local"),
         other => panic!("unknown rules {other}"),
     };
     let rules = Rules::new(signer);
@@ -107,6 +105,28 @@ fn claims(path: &str, root: &str, name: &str) -> Vec<Claim> {
     outcomes.into_iter().map(|outcome| (*outcome.unwrap()).clone()).collect()
 }
 
+/// The words up to the semicolon are those that cosign printed for this evidence.
+#[test]
+fn a_stranger_is_named_with_issuer_and_with_who_was_wanted() {
+    let outcome = |name: &str| {
+        let open = Layout::open("layouts/conforma-acceptance/layout");
+        let rules = match name {
+            "subject" => Rules::new(identity("https://kubernetes.io/release", "https://kubernetes.default.svc.cluster.local")),
+            _ => Rules::new(identity(CLUSTER, "https://issuer.example")),
+        };
+        let outcomes = open.judge(&open.image(), &verifier(&trust_root("conforma-testimage/trusted_root.json"), rules));
+        outcomes.into_iter().next().unwrap().unwrap_err().remove(0)
+    };
+    let got = "none of the expected identities matched what was in the certificate, got subjects [https://kubernetes.io/namespaces/default/serviceaccounts/default] with issuer https://kubernetes.default.svc.cluster.local";
+    for (name, code, wanted) in [
+        ("subject", "identity-mismatch", "want subject \"https://kubernetes.io/release\""),
+        ("issuer", "issuer-mismatch", "want issuer \"https://issuer.example\""),
+    ] {
+        let finding = outcome(name);
+        assert_eq!((finding.code, finding.message.as_str()), (code, format!("{got}; {wanted}").as_str()));
+    }
+}
+
 #[test]
 fn a_claim_says_who_signed_when_and_where_it_was_logged() {
     let claims = claims("local-sigstore/keyless-legacy", "local-sigstore/trusted_root.json", "main");
@@ -133,6 +153,16 @@ fn rekor_v2_gives_a_proof_and_the_authority_the_time() {
         assert!(record.has_proof && !record.has_promise);
         let [time] = claim.times.as_slice() else { panic!("{:?}", claim.times) };
         assert!(matches!(&time.source, TimeSource::Timestamp(authority) if authority.contains("tsa.local")));
+    }
+}
+
+/// The annotation beside it says what it likes; so does no alias.
+#[test]
+fn the_predicate_type_is_that_of_the_statement() {
+    for claim in claims("local-sigstore/keyless-legacy", "local-sigstore/trusted_root.json", "main") {
+        let statement = claim.statement();
+        let inside = statement.as_ref().and_then(|statement| statement["predicateType"].as_str());
+        assert_eq!(claim.predicate_type.as_deref(), inside);
     }
 }
 

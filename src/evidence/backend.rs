@@ -17,6 +17,7 @@ use sigstore_types::{Artifact, Sha256Hash};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 
 use crate::{
+    budget,
     public_key::{KeyAlgorithm, PublicKey},
     signature::Memo,
     signed::{Content, Form, Signed},
@@ -107,9 +108,9 @@ impl Witness {
     }
 }
 
-/// Whether the crate can be asked about this form at all.
+/// Whether the crate can be asked about this form at all, and at this size.
 pub(crate) fn knows(signed: &Signed<'_>) -> bool {
-    !matches!(signed.form, Form::BareEnvelope)
+    !matches!(signed.form, Form::BareEnvelope) && signed.stored.len() <= budget::SECOND_VERIFIER
 }
 
 fn artifact<'q>(question: &'q Question<'_>) -> Artifact<'q> {

@@ -37,3 +37,6 @@ pub(crate) const ENVELOPE: usize = 128 * 1024 * 1024;
 pub(crate) const TRUST_ROOT: usize = 4 * 1024 * 1024;
 /// The longest identity pattern and its compiled size.
 pub(crate) const PATTERN: usize = 1 << 20;
+/// Payloads up to this size are put to the second verifier as well. It keeps three
+/// more copies and the whole statement as a tree.
+pub(crate) const SECOND_VERIFIER: usize = 16 * 1024 * 1024;

@@ -33,8 +33,7 @@ const DIGITAL_SIGNATURE: u8 = 0x80;
 
 /// Why bytes are not a certificate that carnet reads.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CertificateError {
+pub(crate) enum CertificateError {
     /// More than one subject alternative name, or one extension twice: two
     /// readers could see two signers.
     #[error("ambiguous certificate: {0}")]

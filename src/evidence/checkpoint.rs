@@ -1,6 +1,23 @@
 //! Checkpoints: signed tree heads (c2sp.org/tlog-checkpoint, c2sp.org/signed-note).
 
-use crate::{budget, codes, encoding::base64_standard, fields::decimal, signature, signed::Refusal, trust_root::Log};
+use std::collections::BTreeSet;
+
+use crate::{
+    budget, codes,
+    encoding::base64_standard,
+    fields::decimal,
+    signature::{self, Hash, Scheme},
+    signed::Refusal,
+    trust_root::Log,
+};
+
+/// A witness: its name and its Ed25519 key (c2sp.org/tlog-cosignature).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Witness {
+    name: String,
+    id: [u8; 4],
+    key: [u8; 32],
+}
 
 /// A parsed note: nothing in it is believed before [`Checkpoint::verify`].
 #[derive(Clone, Debug)]
@@ -72,12 +89,50 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// How many of `witnesses` cosigned this tree head.
+    pub(crate) fn witnessed_by(&self, witnesses: &[Witness]) -> usize {
+        let cosigned = |witness: &&Witness| {
+            let own = |line: &&NoteSignature| line.name == witness.name && line.key_hint == witness.id;
+            self.signatures.iter().filter(own).any(|line| witness.verify(&self.body, &line.signature))
+        };
+        witnesses.iter().filter(cosigned).map(|witness| witness.key).collect::<BTreeSet<_>>().len()
+    }
+
     /// Rekor version 1 adds its tree id to the origin: `rekor.sigstore.dev - 1193050959916656506`.
     fn log_name(&self) -> &str {
         match self.origin.split_once(" - ") {
             Some((name, tree)) if !tree.is_empty() && tree.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => &self.origin,
         }
+    }
+}
+
+impl Witness {
+    /// Algorithm byte of Ed25519 cosignatures.
+    const COSIGNATURE: u8 = 4;
+
+    /// Reads a verifier key: `name+hex of the key id+base64 of algorithm and key`.
+    ///
+    /// Returns `None` for another form, another algorithm, and an id that is not the
+    /// one of name and key.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('+');
+        let (name, id) = (parts.next()?, parts.next()?);
+        // Base64 may hold a plus sign itself.
+        let key = base64_standard(text.get(name.len() + id.len() + 2..)?)?;
+        let (&algorithm, key) = key.split_first()?;
+        let key: [u8; 32] = key.try_into().ok()?;
+        let digest = Hash::Sha256.of(&[name.as_bytes(), &[b'\n', algorithm], &key].concat());
+        let computed: [u8; 4] = digest.get(..4)?.try_into().ok()?;
+        let good = !name.is_empty() && algorithm == Self::COSIGNATURE && id == hex::encode(computed);
+        good.then(|| Self { name: name.to_owned(), id: computed, key })
+    }
+
+    /// A cosignature is a time and a signature over that time and the note.
+    fn verify(&self, body: &str, signature: &[u8]) -> bool {
+        let Some((time, signature)) = signature.split_first_chunk::<8>() else { return false };
+        let message = format!("cosignature/v1\ntime {}\n{body}", u64::from_be_bytes(*time));
+        signature::verify_raw(Scheme::Ed25519, &self.key, message.as_bytes(), signature)
     }
 }
 

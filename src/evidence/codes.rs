@@ -68,6 +68,9 @@ codes! {
     KEY_MISMATCH = "key-mismatch" "V7.3" Warning
         "A signature was not made by the key that the operator gave."
         "Check the key; if it is right, someone else signed.";
+    KEY_NOT_VALID_AT_SIGNING = "key-not-valid-at-signing" "V7.3" Warning
+        "The operator trusts the key for a time only, and nothing shows that it signed within it."
+        "Widen the window, or sign with a timestamp.";
     SIGNER_KIND_MISMATCH = "signer-kind-mismatch" "V7.4" Warning
         "The rules ask for a key and the evidence has a certificate, or the other way round."
         "Give --public-key for key-signed evidence, --certificate-identity and --certificate-oidc-issuer for keyless evidence.";
@@ -108,6 +111,9 @@ codes! {
     DUPLICATE_LOG_ENTRY = "duplicate-log-entry" "V8.9" Warning
         "Two log entries of one bundle name the same log and index."
         "Ask the signer for new evidence.";
+    CHECKPOINT_NOT_WITNESSED = "checkpoint-not-witnessed" "V8.10" Warning
+        "Fewer of the operator's witnesses cosigned the checkpoint than the rules ask for."
+        "Wait for a witnessed checkpoint, or check the keys of the witnesses.";
 
     TIMESTAMP_INVALID = "timestamp-invalid" "V9.1" Warning
         "A timestamp that names a trusted authority does not verify over this signature."
@@ -159,4 +165,7 @@ codes! {
     IDENTITY_PATTERN_BROAD = "identity-pattern-broad" "V11.4" Warning
         "An identity pattern matches far more than one host: it accepts anything, or has an unescaped dot in a host name."
         "Escape the dots of host names and name the part that matters.";
+    CERTIFICATE_EXTENSION_MISMATCH = "certificate-extension-mismatch" "V11.5" Warning
+        "The signer's certificate lacks an extension, or carries another value, than the trust policy asks for."
+        "It was built elsewhere, from another source or by another trigger.";
 }

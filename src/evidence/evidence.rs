@@ -45,7 +45,7 @@ enum Content<'a> {
     /// A layer of a `.sig` image.
     LegacySignature(&'a [u8], BTreeMap<String, String>),
     /// A statement without a signature.
-    Unsigned,
+    Unsigned(&'a [u8]),
 }
 
 /// Why a loose file is no evidence.
@@ -174,6 +174,14 @@ impl<'a> Evidence<'a> {
         describe(self.manifest.as_ref(), self.layer, &self.payload)
     }
 
+    /// The bytes of a statement without a signature.
+    pub(crate) fn unsigned_statement(&self) -> Option<&'a [u8]> {
+        match self.content {
+            Content::Unsigned(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Reads it in full.
     pub(crate) fn read(&self) -> Result<Signed<'a>, Refusal> {
         match &self.content {
@@ -181,7 +189,7 @@ impl<'a> Evidence<'a> {
             Content::LegacySignature(bytes, annotations) => legacy::read_signature(bytes, annotations),
             Content::LegacyAttestation(bytes, annotations) => legacy::read_attestation(bytes, annotations),
             Content::BareEnvelope(bytes) => legacy::read_bare_envelope(bytes),
-            Content::Unsigned => Err(Refusal::new(&codes::UNSIGNED_STATEMENT, "an in-toto statement without a signature")),
+            Content::Unsigned(_) => Err(Refusal::new(&codes::UNSIGNED_STATEMENT, "an in-toto statement without a signature")),
             Content::Carried => {
                 let message = format!("present, not verified: {}", name_of(self.kind));
                 Err(Refusal::new(&codes::NOT_VERIFIED_KIND, message))
@@ -199,7 +207,7 @@ fn content<'a>(kind: EvidenceKind, layer: &Descriptor, bytes: &'a [u8]) -> Conte
         EvidenceKind::Simplesigning | EvidenceKind::Dsse if layer.media_type == media::DSSE_ENVELOPE => {
             Content::LegacyAttestation(bytes, layer.annotations.clone())
         }
-        EvidenceKind::BuildkitAttestation | EvidenceKind::InToto => Content::Unsigned,
+        EvidenceKind::BuildkitAttestation | EvidenceKind::InToto => Content::Unsigned(bytes),
         _ => Content::Carried,
     }
 }

@@ -13,6 +13,8 @@ use crate::encoding::base64_protojson;
 pub(crate) struct FieldError {
     path: String,
     reason: String,
+    /// A bound was exceeded; else the shape is wrong.
+    pub(crate) is_limit: bool,
 }
 
 /// One JSON object whose members are known.
@@ -40,8 +42,11 @@ impl<'a> Fields<'a> {
 
     /// Takes `value` as an object with any members.
     pub(crate) fn open(value: &'a Value, path: &str) -> Result<Self, FieldError> {
-        let members =
-            value.as_object().ok_or_else(|| FieldError { path: path.to_owned(), reason: "not an object".to_owned() })?;
+        let members = value.as_object().ok_or_else(|| FieldError {
+            path: path.to_owned(),
+            reason: "not an object".to_owned(),
+            is_limit: false,
+        })?;
         Ok(Self { members, path: path.to_owned() })
     }
 
@@ -67,7 +72,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(name) else { return Ok(&[]) };
         let list = value.as_array().ok_or_else(|| self.error(name, "not a list".to_owned()))?;
         if list.len() > limit {
-            return Err(self.error(name, format!("{} elements, at most {limit} are read", list.len())));
+            return Err(self.too_much(name, format!("{} elements, at most {limit} are read", list.len())));
         }
         Ok(list)
     }
@@ -87,11 +92,11 @@ impl<'a> Fields<'a> {
         let text = self.text(name)?;
         // Four characters hold three bytes; the exact length is checked below.
         if text.len() / 4 > limit / 3 + 1 {
-            return Err(self.error(name, format!("longer than {limit} bytes")));
+            return Err(self.too_much(name, format!("longer than {limit} bytes")));
         }
         let bytes = base64_protojson(text).ok_or_else(|| self.error(name, "not base64".to_owned()))?;
         if bytes.len() > limit {
-            return Err(self.error(name, format!("longer than {limit} bytes")));
+            return Err(self.too_much(name, format!("longer than {limit} bytes")));
         }
         Ok(bytes)
     }
@@ -118,7 +123,11 @@ impl<'a> Fields<'a> {
     /// An error about the member `name`.
     pub(crate) fn error(&self, name: &str, reason: String) -> FieldError {
         let path = if name.is_empty() { self.path.clone() } else { self.path_of(name) };
-        FieldError { path, reason }
+        FieldError { path, reason, is_limit: false }
+    }
+
+    fn too_much(&self, name: &str, reason: String) -> FieldError {
+        FieldError { is_limit: true, ..self.error(name, reason) }
     }
 
     /// The path of the member `name`.

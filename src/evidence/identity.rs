@@ -96,6 +96,20 @@ impl Identity {
         })
     }
 
+    /// The same identity with its patterns read as if they began with `^` and ended
+    /// with `$`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn anchored(&self) -> Result<Self, IdentityError> {
+        let anchor = |matcher: &Matcher, field| {
+            let pattern = matcher.pattern.as_ref().map(|pattern| compile(field, &format!("^(?:{})$", pattern.as_str())));
+            Ok::<_, IdentityError>(Matcher { exact: matcher.exact.clone(), pattern: pattern.transpose()? })
+        };
+        Ok(Self { subject: anchor(&self.subject, "subjectRegExp")?, issuer: anchor(&self.issuer, "issuerRegExp")? })
+    }
+
     /// Whether the subject of a certificate is the one asked for.
     pub(crate) fn accepts_subject(&self, subject: &str) -> bool {
         self.subject.accepts(subject)
@@ -248,6 +262,15 @@ mod tests {
         let anchored = subject(None, Some(r"^https://github\.com/org/.*$"));
         assert!(anchored.accepts_subject("https://github.com/org/repo"));
         assert!(!anchored.accepts_subject("https://evil.example/?x=https://github.com/org/"));
+    }
+
+    #[test]
+    fn anchored_patterns_match_whole_texts() {
+        let open = subject(None, Some("a|b"));
+        assert!(open.accepts_subject("xbx"));
+        let anchored = open.anchored().unwrap();
+        assert!(anchored.accepts_subject("b") && !anchored.accepts_subject("xbx"));
+        assert!(anchored.lint().is_empty());
     }
 
     #[test]

@@ -7,11 +7,12 @@
 //! validity of a signature.
 //!
 //! Every piece of evidence is judged by the steps of this room, and what the
-//! `sigstore-verify` crate can judge is judged by that crate as well: a claim is
-//! verified only when both agree. That crate is reached through [`mod@backend`]
-//! alone. It reads the clock of the host for one purpose: a log entry or a key
-//! window from the future is refused. This is the one exception to the rule
-//! above; it can only refuse, and says so as `host-clock-implausible`.
+//! `sigstore-verify` crate can judge (the kinds that it knows, up to 16 MiB) is
+//! judged by that crate as well: a claim is verified only when both agree. That
+//! crate is reached through the module `backend` alone. It reads the clock of the
+//! host for one purpose: a log entry or a key window from the future is refused.
+//! This is the one exception to the rule above; it can only refuse, and says so as
+//! `host-clock-implausible`.
 //!
 //! The normative text is `bundle-spec/evidence.md`; step numbers such as `V8.4`
 //! refer to `bundle-spec/verify.md`.
@@ -59,6 +60,7 @@ mod identity;
 mod kind;
 mod legacy;
 mod log;
+mod log_proof;
 mod merkle;
 mod public_key;
 mod rules;
@@ -69,16 +71,19 @@ mod signed;
 mod simple_signing;
 mod statement;
 mod timestamp;
+pub mod trust_policy;
 mod trust_root;
 mod verified;
 mod verifier;
 
-pub use certificate::CertificateError;
+pub use checkpoint::Witness;
 pub use evidence::{Evidence, LooseError, claimed_subjects, from_loose_file, from_manifest};
 pub use identity::{Identity, IdentityError};
 pub use kind::{Classification, classify};
+pub use log_proof::{LogProofError, LogProofs};
 pub use public_key::{KeyAlgorithm, KeyError, PublicKey};
-pub use rules::{Rules, Signer};
+pub use rules::{KeyScheme, RepositoryRule, Rules, Signer, TimeSources};
+pub use trust_policy::{TrustPolicy, TrustPolicyError};
 pub use trust_root::{TrustParts, TrustRoot, TrustRootError, TrustSource, Window};
 pub use verified::{
     CertificateFacts, Claim, ClaimKind, LogRecord, SignatureObject, SignedBy, TimeSource, Verified, VerifiedTime,

@@ -35,7 +35,8 @@ struct Sct<'a> {
 }
 
 /// Verifies the timestamps in `certificate`, which the holder of `issuer_spki`
-/// signed in the verified path, and asks for `threshold` distinct logs.
+/// signed in the verified path, and asks for `threshold` distinct logs. Says which
+/// logs hold it, and how many timestamps there are.
 ///
 /// Timestamps of unknown logs are passed over; one of a known log that does not
 /// verify is fatal.
@@ -44,7 +45,7 @@ pub(crate) fn verify(
     issuer_spki: &[u8],
     logs: &[Log],
     threshold: usize,
-) -> Result<Vec<Logged>, Refusal> {
+) -> Result<(Vec<Logged>, usize), Refusal> {
     let malformed = || Refusal::new(&codes::SCT_INVALID, "the list of certificate timestamps is not of its shape");
     let (tbs, list) = without_scts(certificate.tbs()).ok_or_else(malformed)?;
     let Some(list) = list else {
@@ -76,7 +77,7 @@ pub(crate) fn verify(
         let code = if unknown.is_empty() { &codes::SCT_MISSING } else { &codes::SCT_LOG_UNKNOWN };
         return Err(Refusal::new(code, message));
     }
-    Ok(found)
+    Ok((found, scts.len()))
 }
 
 fn verify_one(sct: &Sct<'_>, log: &Log, tbs: &[u8], issuer_spki: &[u8]) -> Result<(), Refusal> {

@@ -35,7 +35,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Signed<'_>, Refusal> {
         Refusal::new(code, format!("Sigstore bundle: {reason}"))
     })?;
     let version = version(&value)?;
-    let malformed = |e: FieldError| Refusal::new(&codes::EVIDENCE_MALFORMED, format!("Sigstore bundle: {e}"));
+    let malformed = |e: FieldError| {
+        let code = if e.is_limit { &codes::EVIDENCE_LIMIT_EXCEEDED } else { &codes::EVIDENCE_MALFORMED };
+        Refusal::new(code, format!("Sigstore bundle: {e}"))
+    };
     let signed = read(&value, version, bytes).map_err(malformed)?;
     signed.entries.iter().try_for_each(|entry| check_entry(entry, version))?;
     Ok(signed)
@@ -148,7 +151,8 @@ fn timestamps(material: &Fields<'_>) -> Result<Vec<Vec<u8>>, FieldError> {
     Ok(tokens)
 }
 
-fn log_entry(value: &Value, path: &str) -> Result<LogEntry, FieldError> {
+/// Reads a `TransparencyLogEntry`.
+pub(crate) fn log_entry(value: &Value, path: &str) -> Result<LogEntry, FieldError> {
     let fields = Fields::new(value, path, ENTRY)?;
     let format = fields.object("kindVersion", &["kind", "version"])?;
     let promise = match fields.get("inclusionPromise") {

@@ -8,11 +8,15 @@ use std::{cell::RefCell, collections::HashSet, sync::Mutex};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 
-use crate::public_key::{KeyAlgorithm, PublicKey};
+use crate::{
+    public_key::{KeyAlgorithm, PublicKey},
+    rules::KeyScheme,
+};
 
 /// A key algorithm together with the hash it signs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,6 +29,7 @@ pub(crate) enum Scheme {
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
+    RsaPssSha256,
 }
 
 /// Hash functions of signatures and timestamps.
@@ -69,6 +74,19 @@ impl Scheme {
         }
     }
 
+    /// The scheme that the operator chose for a key; `None` when the key cannot.
+    pub(crate) fn chosen(key: &PublicKey, choice: KeyScheme) -> Option<Self> {
+        match (choice, key.algorithm()) {
+            (KeyScheme::EcdsaP256Sha256, KeyAlgorithm::EcdsaP256) => Some(Self::EcdsaP256Sha256),
+            (KeyScheme::EcdsaP384Sha256, KeyAlgorithm::EcdsaP384) => Some(Self::EcdsaP384Sha256),
+            (KeyScheme::EcdsaP384Sha384, KeyAlgorithm::EcdsaP384) => Some(Self::EcdsaP384Sha384),
+            (KeyScheme::Ed25519, KeyAlgorithm::Ed25519) => Some(Self::Ed25519),
+            (KeyScheme::RsaPkcs1Sha256, KeyAlgorithm::Rsa) => Some(Self::RsaPkcs1Sha256),
+            (KeyScheme::RsaPssSha256, KeyAlgorithm::Rsa) => Some(Self::RsaPssSha256),
+            _ => None,
+        }
+    }
+
     /// The scheme of a key where the protocol names the hash beside it (CMS).
     pub(crate) fn with_hash(key: &PublicKey, hash: Hash) -> Option<Self> {
         match (key.algorithm(), hash) {
@@ -93,6 +111,7 @@ impl Scheme {
             Self::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
             Self::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
             Self::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+            Self::RsaPssSha256 => &RSA_PSS_2048_8192_SHA256,
         }
     }
 
@@ -106,6 +125,7 @@ impl Scheme {
             Self::RsaPkcs1Sha256 => 6,
             Self::RsaPkcs1Sha384 => 7,
             Self::RsaPkcs1Sha512 => 8,
+            Self::RsaPssSha256 => 9,
         }
     }
 }

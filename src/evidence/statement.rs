@@ -1,6 +1,8 @@
 //! in-toto statements (in-toto/attestation, `spec/v1/statement.md`).
 
-use carnet_bundle::{Digest, json};
+mod frame;
+
+use carnet_bundle::Digest;
 use serde_json::{Map, Value};
 
 use crate::{budget, codes, signed::Refusal};
@@ -22,15 +24,14 @@ pub(crate) struct Statement {
 
 /// Reads the frame of a statement and refuses whatever two readers could read
 /// differently (R7.1).
+///
+/// The predicate is read through and not kept: a bill of materials is large.
 pub(crate) fn parse(payload: &[u8]) -> Result<Statement, Refusal> {
-    let value = json::parse(payload).map_err(|e| {
-        let reason = e.to_string();
-        let ambiguous = reason.contains("duplicate key");
-        let code = if ambiguous { &codes::AMBIGUOUS_JSON } else { &codes::EVIDENCE_MALFORMED };
+    let members = frame::read(payload).map_err(|reason| {
+        let code = if reason.contains("duplicate key") { &codes::AMBIGUOUS_JSON } else { &codes::EVIDENCE_MALFORMED };
         Refusal::new(code, format!("statement: {reason}"))
     })?;
-    let members = object(&value, "statement")?;
-    no_folded(members, &["_type", "subject", "predicateType", "predicate"])?;
+    no_folded(&members, &["_type", "subject", "predicateType", "predicate"])?;
     let text = |key: &str| members.get(key).and_then(Value::as_str).ok_or_else(|| malformed(format!("no text {key:?}")));
     let statement_type = text("_type")?;
     if !TYPES.contains(&statement_type) {

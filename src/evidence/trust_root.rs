@@ -14,9 +14,9 @@ mod read;
 use std::fmt;
 
 use carnet_bundle::Digest;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 
-use crate::{chain::Authority, public_key::PublicKey};
+use crate::{chain::Authority, public_key::PublicKey, trust_policy::WithoutWindow};
 
 pub use parts::TrustParts;
 
@@ -140,7 +140,17 @@ impl TrustRoot {
     /// root is used as a whole or not at all. Keys of algorithms that carnet does
     /// not know are left out and listed by [`Self::skipped`].
     pub fn parse(bytes: &[u8], source: TrustSource) -> Result<Self, TrustRootError> {
-        read::parse(bytes, source)
+        read::parse(bytes, source, WithoutWindow::Refuse)
+    }
+
+    /// As [`Self::parse`], but takes authorities that do not say from when they are
+    /// valid, for all times (trust policy, `trustRoot.authorityWithoutWindow`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
+    pub fn parse_accepting_open_windows(bytes: &[u8], source: TrustSource) -> Result<Self, TrustRootError> {
+        read::parse(bytes, source, WithoutWindow::Accept)
     }
 
     /// The compiled-in root of the public Sigstore instance.
@@ -196,6 +206,20 @@ impl TrustRoot {
         let logs = self.logs.iter().chain(&self.ct_logs).map(|log| log.window);
         let authorities = self.authorities.iter().chain(&self.timestamp_authorities).map(|authority| authority.window);
         logs.chain(authorities).filter_map(|window| window.start).max()
+    }
+
+    /// What ends when, soonest first: after that time nothing new verifies by it.
+    /// What was signed before stays good, for it is judged at its own time.
+    pub fn ends(&self) -> Vec<(String, Timestamp)> {
+        let logs = self.logs.iter().chain(&self.ct_logs).filter_map(|log| Some((format!("log {}", log.name()), log.window.end?)));
+        let authorities = self.authorities.iter().chain(&self.timestamp_authorities).filter_map(|authority| {
+            let certificates = authority.chain.iter().map(crate::certificate::Certificate::not_after);
+            let end = certificates.chain(authority.window.end).min()?;
+            Some((format!("authority {}", authority.name), end))
+        });
+        let mut ends: Vec<_> = logs.chain(authorities).collect();
+        ends.sort_by_key(|(_, end)| *end);
+        ends
     }
 
     /// Elements that were left out, with the reason.
@@ -274,10 +298,4 @@ impl Log {
         let authority = rest.split('/').next().unwrap_or_default();
         (!authority.is_empty()).then_some(authority)
     }
-}
-
-/// How long before `now` the newest element of `root` started, in days.
-pub(crate) fn age_days(root: &TrustRoot, now: Timestamp) -> Option<i64> {
-    let span: Span = now.since(root.newest_entry()?).ok()?;
-    Some(span.get_seconds() / 86_400)
 }

@@ -93,6 +93,8 @@ pub enum ClaimKind {
 pub enum SignedBy {
     /// The holder of a certificate; boxed for its size.
     Certificate(Box<CertificateFacts>),
+    /// Nobody: whoever signed this index vouches for the bytes that bind it.
+    Index(Digest),
     /// The holder of the operator's key; SHA-256 of its SubjectPublicKeyInfo.
     Key(Digest),
 }

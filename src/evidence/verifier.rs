@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use carnet_bundle::{Digest, Finding};
-use jiff::Timestamp;
+use carnet_bundle::{Digest, Finding, Severity};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     backend::Witness,
     codes,
     evidence::Evidence,
+    log_proof::LogProofs,
     rules::{Rules, Signer},
     signature::Memo,
     trust_root::TrustRoot,
     verified::{Claim, Verified},
 };
 
+mod bound;
 mod claim;
 mod judgement;
 
@@ -27,6 +29,7 @@ pub struct Verifier {
     root: TrustRoot,
     rules: Rules,
     now: Timestamp,
+    proofs: LogProofs,
     witness: Witness,
     memo: Arc<Memo>,
 }
@@ -36,6 +39,7 @@ pub struct Verifier {
 pub struct Subject<'a> {
     digest: Digest,
     bytes: Option<&'a [u8]>,
+    repository: Option<&'a str>,
 }
 
 /// Why a verifier cannot be made.
@@ -78,12 +82,22 @@ impl Verifier {
             if rules.time_threshold == 0 {
                 return Err(VerifierError::Threshold);
             }
+            if !rules.time_sources.log && !rules.time_sources.timestamp_authority {
+                return Err(VerifierError::Threshold);
+            }
             if rules.log_threshold == 0 && rules.sct_threshold == 0 && !root.is_without_logs() {
                 return Err(VerifierError::ProfileWithLogs);
             }
         }
         let witness = Witness::new(&root).map_err(VerifierError::Backend)?;
-        Ok(Self { root, rules, now, witness, memo: Arc::default() })
+        Ok(Self { root, rules, now, proofs: LogProofs::default(), witness, memo: Arc::default() })
+    }
+
+    /// Uses log proofs that the bundle carries for entries that have none.
+    #[must_use]
+    pub fn with_proofs(mut self, proofs: LogProofs) -> Self {
+        self.proofs = proofs;
+        self
     }
 
     /// The trust root in use.
@@ -124,15 +138,18 @@ impl Verifier {
         })
     }
 
-    /// What the trust root and the rules themselves give cause to say: an old
-    /// trust root, patterns that match too much.
-    ///
-    /// `max_age` is in days.
-    pub fn findings(&self, max_age: i64) -> Vec<Finding> {
+    /// What the trust root and the rules themselves give cause to say: a trust root
+    /// older than `warn`, which is a failure when it is older than `fail`, and
+    /// patterns that match too much. `None` sets no limit.
+    pub fn findings(&self, warn: Option<SignedDuration>, fail: Option<SignedDuration>) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if let Some(days) = crate::trust_root::age_days(&self.root, self.now).filter(|days| *days > max_age) {
-            let message = format!("the newest entry of the trust root ({}) is {days} days old", self.root.source());
-            findings.push(Finding::new(&codes::TRUST_ROOT_AGED, self.root.digest(), message));
+        let age = self.root.newest_entry().map(|newest| self.now.duration_since(newest));
+        let older = |limit: Option<SignedDuration>| age.filter(|age| limit.is_some_and(|limit| *age > limit));
+        if let Some(age) = older(warn).or(older(fail)) {
+            let (source, days) = (self.root.source(), age.as_hours() / 24);
+            let message = format!("the newest entry of the trust root ({source}) is {days} days old");
+            let finding = Finding::new(&codes::TRUST_ROOT_AGED, self.root.digest(), message);
+            findings.push(if older(fail).is_some() { finding.with_severity(Severity::Failure) } else { finding });
         }
         if let Signer::Identities(identities) = &self.rules.signer {
             findings.extend(identities.iter().flat_map(crate::identity::Identity::lint));
@@ -151,12 +168,23 @@ impl<'a> Subject<'a> {
     /// An artifact whose bytes are at hand: some signatures, over an artifact
     /// itself by an Ed25519 or P-384 key, can be verified only with them.
     pub fn of_bytes(bytes: &'a [u8]) -> Self {
-        Self { digest: Digest::of(bytes), bytes: Some(bytes) }
+        Self { digest: Digest::of(bytes), bytes: Some(bytes), repository: None }
     }
 
     /// The digest of the artifact.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// The same artifact, asked for in this repository (`host/path`, no tag): what
+    /// [`crate::RepositoryRule`] compares with.
+    #[must_use]
+    pub fn in_repository(self, repository: &'a str) -> Self {
+        Self { repository: Some(repository), ..self }
+    }
+
+    pub(crate) fn repository(&self) -> Option<&'a str> {
+        self.repository
     }
 
     pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
@@ -166,12 +194,12 @@ impl<'a> Subject<'a> {
 
 impl From<&Digest> for Subject<'_> {
     fn from(digest: &Digest) -> Self {
-        Self { digest: *digest, bytes: None }
+        Self { digest: *digest, bytes: None, repository: None }
     }
 }
 
 impl From<Digest> for Subject<'_> {
     fn from(digest: Digest) -> Self {
-        Self { digest, bytes: None }
+        Self { digest, bytes: None, repository: None }
     }
 }

@@ -85,7 +85,8 @@ fn media_type(question: &Question<'_>) -> MediaType {
     match question.signed.form {
         Form::Bundle(3) => MediaType::Bundle0_3,
         Form::Bundle(2) => MediaType::Bundle0_2,
-        _ if proved && entries().any(|entry| entry.promise.is_none()) => MediaType::Bundle0_2,
+        // Version 0.1 demands a promise.
+        _ if proved && !entries().any(|entry| entry.promise.is_some()) => MediaType::Bundle0_2,
         _ => MediaType::Bundle0_1,
     }
 }

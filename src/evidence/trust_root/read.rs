@@ -13,6 +13,7 @@ use crate::{
     encoding::to_base64,
     fields::{FieldError, Fields},
     public_key::{KeyAlgorithm, KeyError, PublicKey},
+    trust_policy::WithoutWindow,
 };
 
 const MEDIA_TYPES: &[&str] = &[
@@ -33,7 +34,7 @@ enum Use {
     Entries,
 }
 
-pub(super) fn parse(bytes: &[u8], source: TrustSource) -> Result<TrustRoot, TrustRootError> {
+pub(super) fn parse(bytes: &[u8], source: TrustSource, open: WithoutWindow) -> Result<TrustRoot, TrustRootError> {
     if bytes.len() > budget::TRUST_ROOT {
         return Err(TrustRootError::Malformed(format!("longer than {} bytes", budget::TRUST_ROOT)));
     }
@@ -50,8 +51,8 @@ pub(super) fn parse(bytes: &[u8], source: TrustSource) -> Result<TrustRoot, Trus
         media_type: media_type.to_owned(),
         logs: logs(&fields, "tlogs", Use::Entries, &mut skipped)?,
         ct_logs: logs(&fields, "ctlogs", Use::Certificates, &mut skipped)?,
-        authorities: authorities(&fields, "certificateAuthorities", &mut skipped)?,
-        timestamp_authorities: authorities(&fields, "timestampAuthorities", &mut skipped)?,
+        authorities: authorities(&fields, "certificateAuthorities", open, &mut skipped)?,
+        timestamp_authorities: authorities(&fields, "timestampAuthorities", open, &mut skipped)?,
         skipped,
     })
 }
@@ -136,12 +137,20 @@ fn add(logs: &mut Vec<Log>, log: Log, at: &str) -> Result<(), TrustRootError> {
     Ok(())
 }
 
-fn authorities(root: &Fields<'_>, name: &str, skipped: &mut Vec<String>) -> Result<Vec<Authority>, TrustRootError> {
+fn authorities(
+    root: &Fields<'_>,
+    name: &str,
+    open: WithoutWindow,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<Authority>, TrustRootError> {
     let mut authorities = Vec::new();
     for (index, value) in root.list(name, ELEMENTS)?.iter().enumerate() {
         let at = format!("{name}[{index}]");
         let fields = Fields::new(value, &at, AUTHORITY)?;
         let window = window(&fields, &at)?;
+        if window.start.is_none() && open == WithoutWindow::Refuse {
+            return Err(TrustRootError::Window { at, reason: "an authority must say from when it is valid".to_owned() });
+        }
         let list = fields.object("certChain", &["certificates"])?.list("certificates", budget::CHAIN)?;
         let mut chain = Vec::new();
         for (place, value) in list.iter().enumerate() {
@@ -150,6 +159,10 @@ fn authorities(root: &Fields<'_>, name: &str, skipped: &mut Vec<String>) -> Resu
         }
         let uri = fields.text("uri")?;
         match authority(uri, &chain, window) {
+            Ok(authority) if name == "certificateAuthorities" && !authority.chain.iter().all(Certificate::is_authority) => {
+                let reason = "a certificate of the chain may not issue certificates".to_owned();
+                return Err(TrustRootError::Authority { at, reason });
+            }
             Ok(authority) => authorities.push(authority),
             Err(Unusable::Algorithm(reason)) => skipped.push(format!("{at}: {reason}")),
             Err(Unusable::Unsound(reason)) => return Err(TrustRootError::Authority { at, reason }),
