@@ -8,6 +8,7 @@ use std::{
     process::ExitCode,
 };
 
+use carnet_bundle::Platform;
 use clap::{Args, ValueEnum};
 use tokio::{
     runtime::Builder,
@@ -17,10 +18,15 @@ use tokio::{
 use crate::{
     error::ExportError,
     export::{Report, export, is_same_file},
+    network::NetworkArgs,
+    platforms,
     progress::{Progress, Verbosity},
+    require::Requirement,
     terminal::say,
 };
 
+/// The file is there, and something about it is not as it should be.
+const SHORTFALL: u8 = 1;
 /// No file was written: usage, refusal, nothing to reach.
 const NO_FILE: u8 = 2;
 
@@ -30,7 +36,11 @@ const NO_FILE: u8 = 2;
 /// every platform of an index. When one could not be looked at, no file is
 /// written.
 ///
-/// Exit codes: 0 the archive was written, 2 it was not.
+/// With a policy, the archive is judged as the far side will judge it.
+///
+/// Exit codes: 0 the archive was written; 1 it was written, but would be refused,
+/// lacks what --require asks for, or a log denies what it promised; 2 it was not
+/// written.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArgs {
     /// References to export, such as ghcr.io/org/app:v1 or quay.io/app@sha256:…
@@ -41,7 +51,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     pub images: Option<PathBuf>,
 
-    /// Carry this policy.yaml
+    /// Carry this policy.yaml with everything under its `sources`; a file, or a git or https URL
     #[arg(short, long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
@@ -79,13 +89,26 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     pub id_file: Option<PathBuf>,
 
-    /// Ask every registry over plain http; hosts on loopback always are
-    #[arg(long)]
-    pub allow_http_registry: bool,
+    /// Write the policy lock to this file: which content each source of the policy was
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    pub lock: Option<PathBuf>,
 
-    /// Accept any TLS certificate of a registry
+    /// How registries and logs are reached
+    #[command(flatten)]
+    pub network: NetworkArgs,
+
+    /// Keep what registries send in this folder, and go on from there after an interruption; by
+    /// default `carnet` in $XDG_CACHE_HOME or ~/.cache. What is not used for 30 days is removed
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+
+    /// Keep nothing outside the archive
     #[arg(long)]
-    pub allow_insecure_registry: bool,
+    pub no_cache: bool,
+
+    /// Requests at the same time to one host
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub parallel: u8,
 
     /// Print nothing but errors
     #[arg(short, long)]
@@ -95,29 +118,56 @@ pub struct ExportArgs {
     #[arg(long)]
     pub no_progress: bool,
 
-    /// Only these platforms of an index (not supported yet)
-    #[arg(long, value_name = "OS/ARCH", hide = true)]
-    pub platform: Vec<String>,
+    /// Only these platforms of an index, os/arch[/variant]; the index itself and attestations beside
+    /// the platforms always travel, and the verifier needs the same flag
+    #[arg(long, value_name = "PLATFORM", value_parser = platforms::parse, value_delimiter = ',')]
+    pub platform: Vec<Platform>,
 
-    /// Look for evidence in this repository too (not supported yet)
-    #[arg(long, value_name = "REPOSITORY", hide = true)]
+    /// Look for evidence in this repository too, as COSIGN_REPOSITORY names one; may be repeated
+    #[arg(long, value_name = "REPOSITORY")]
     pub evidence_repository: Vec<String>,
 
-    /// Carry this loose evidence file (not supported yet)
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Look for tags of cosign with this before them too; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub tag_prefix: Vec<String>,
+
+    /// Carry this evidence: a Sigstore bundle, a DSSE envelope, or one of them on each line; its
+    /// content says which image it is about. May be repeated
+    #[arg(long, value_name = "FILE")]
     pub evidence: Vec<PathBuf>,
 
-    /// Fetch inclusion proofs for promises (not supported yet)
-    #[arg(long, value_name = "fetch|require|skip", hide = true)]
-    pub proofs: Option<String>,
+    /// Inclusion proofs for log entries that only have a promise: fetch them as far as they can be
+    /// had (the default, unless --reproducible), require them, or skip
+    #[arg(long, value_enum)]
+    pub proofs: Option<Proofs>,
 
-    /// Require evidence of these kinds (not supported yet)
-    #[arg(long, value_name = "KINDS", hide = true)]
-    pub require: Vec<String>,
+    /// Ask this Rekor server for proofs, instead of the logs of the trusted roots; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub rekor_url: Vec<String>,
 
-    /// Write images.yaml with every reference pinned (not supported yet)
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Exit with 1 when an image has no signature, provenance, sbom or statement of a predicate type;
+    /// looks at what is there, not whether it verifies
+    #[arg(long, value_name = "KINDS", value_parser = Requirement::parse, value_delimiter = ',')]
+    pub require: Vec<Requirement>,
+
+    /// Write images.yaml with every image as repo:tag@digest to this file
+    #[arg(long, value_name = "FILE")]
     pub pin_images: Option<PathBuf>,
+
+    /// Do not judge the archive by the policy after it is written
+    #[arg(long)]
+    pub no_preflight: bool,
+}
+
+/// What is done about inclusion proofs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Proofs {
+    /// Fetch what can be had
+    Fetch,
+    /// Without all of them, no file
+    Require,
+    /// Ask no log
+    Skip,
 }
 
 /// Which image layers are carried.
@@ -145,41 +195,38 @@ pub fn run(args: &ExportArgs) -> ExitCode {
     progress.finish();
     let outcome = outcome.and_then(|report| finish(args, report));
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(SHORTFALL),
         Err(error) => {
             say(format_args!("error: {error}"));
-            if let Some(hint) = error.hint() {
-                // Not from elsewhere, so nothing in it needs to be made visible.
-                let _ = writeln!(io::stderr(), "hint: {hint}");
-            }
+            // Not from elsewhere, so nothing in it needs to be made visible.
+            let _ = writeln!(io::stderr(), "hint: {}", error.hint());
             ExitCode::from(NO_FILE)
         }
     }
 }
 
-/// Flags whose work is not done yet must not be taken for granted.
+/// Flags that contradict each other.
 fn refuse(args: &ExportArgs) -> Result<(), ExportError> {
-    let used = [
-        (!args.platform.is_empty(), "--platform"),
-        (!args.evidence_repository.is_empty(), "--evidence-repository"),
-        (!args.evidence.is_empty(), "--evidence"),
-        (args.proofs.is_some(), "--proofs"),
-        (!args.require.is_empty(), "--require"),
-        (args.pin_images.is_some(), "--pin-images"),
-    ];
-    if let Some((_, flag)) = used.iter().find(|(used, _)| *used) {
-        return Err(ExportError::NotYet(flag));
+    if args.reproducible && matches!(args.proofs, Some(Proofs::Fetch | Proofs::Require)) {
+        return Err(ExportError::Flags("--reproducible and fetched proofs exclude each other: a log grows"));
     }
-    if args.id_file.as_ref().is_some_and(|path| is_same_file(path, &args.output_file)) {
-        let source = io::Error::new(io::ErrorKind::AlreadyExists, "--id-file and --output-file are the same file");
-        return Err(ExportError::Output { path: args.output_file.clone(), source });
+    for (path, message) in [
+        (&args.id_file, "--id-file and --output-file are the same file"),
+        (&args.lock, "--lock and --output-file are the same file"),
+        (&args.pin_images, "--pin-images and --output-file are the same file"),
+    ] {
+        if path.as_ref().is_some_and(|path| is_same_file(path, &args.output_file)) {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, message);
+            return Err(ExportError::Output { path: args.output_file.clone(), source });
+        }
     }
     Ok(())
 }
 
 /// Runs `work` until it is done or the process is told to stop. Abandoned work
 /// removes its temporary file.
-fn block_on<T>(work: impl Future<Output = Result<T, ExportError>>) -> Result<T, ExportError> {
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, ExportError>>) -> Result<T, ExportError> {
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ExportError::Runtime)?;
     let outcome = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(ExportError::Runtime)?;
@@ -196,7 +243,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, ExportError>>) -> Result<T, 
     outcome
 }
 
-fn finish(args: &ExportArgs, report: Report) -> Result<(), ExportError> {
+/// Says how it went. Returns whether something is not as it should be.
+fn finish(args: &ExportArgs, report: Report) -> Result<bool, ExportError> {
     let written = !report.names.is_empty();
     if !args.quiet {
         // Whoever closed the pipe wants no more lines; the file is there.
@@ -204,5 +252,7 @@ fn finish(args: &ExportArgs, report: Report) -> Result<(), ExportError> {
     } else if !written {
         report.gaps.iter().for_each(|gap| say(format_args!("could not look: {}: {}", gap.question, gap.obstacle)));
     }
-    if written { Ok(()) } else { Err(ExportError::Incomplete(report.gaps.len())) }
+    report.warnings.iter().filter(|_| !args.quiet).for_each(|warning| say(format_args!("warning: {warning}")));
+    report.shortfalls.iter().for_each(|shortfall| say(format_args!("{shortfall}")));
+    if written { Ok(!report.shortfalls.is_empty()) } else { Err(ExportError::Incomplete(report.gaps.len())) }
 }

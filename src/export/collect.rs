@@ -20,7 +20,7 @@ use carnet_bundle::{
 use carnet_registry::Obstacle;
 
 use self::{evidence::Subject, payloads::Payload};
-use crate::{error::ExportError, progress::Progress, source::Origin};
+use crate::{error::ExportError, platforms::Platforms, progress::Progress, source::Origin};
 
 /// Requests that are prepared at the same time; the client bounds what one host
 /// sees.
@@ -45,10 +45,23 @@ pub(crate) struct Gap {
     pub(crate) obstacle: Obstacle,
 }
 
+/// What of the images is wanted, and where else evidence may be.
+#[derive(Clone, Default)]
+pub(crate) struct Wanted {
+    /// Whether layers are.
+    pub(crate) layers: bool,
+    /// Platforms of an index; all of them when empty.
+    pub(crate) platforms: Platforms,
+    /// Repositories that are looked at besides the image's own.
+    pub(crate) evidence: Vec<Origin>,
+    /// What may stand before cosign's legacy tags, besides nothing.
+    pub(crate) tag_prefixes: Vec<String>,
+}
+
 /// Collects from all origins.
 pub(crate) struct Collector<'a> {
     limits: Limits,
-    with_layers: bool,
+    wanted: Wanted,
     progress: &'a Progress,
     collection: Collection,
     evidence: BTreeMap<(Digest, Digest), EvidenceEntry>,
@@ -68,10 +81,10 @@ struct Layer {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) fn new(with_layers: bool, progress: &'a Progress) -> Self {
+    pub(crate) fn new(wanted: Wanted, progress: &'a Progress) -> Self {
         Self {
             limits: Limits::default(),
-            with_layers,
+            wanted,
             progress,
             collection: Collection::default(),
             evidence: BTreeMap::new(),

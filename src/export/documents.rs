@@ -7,11 +7,11 @@ use std::{
 };
 
 use carnet_bundle::{Document, Limits, Reference, json, media};
-use carnet_policy::{Images, Reading, images};
+use carnet_policy::{Images, Policy, Reading, images};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{cli::ExportArgs, error::ExportError, source::Origin};
+use crate::{cli::ExportArgs, error::ExportError, proofs::Upgrade, source::Origin, sources};
 
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -21,13 +21,16 @@ pub(crate) struct Given {
     pub(crate) documents: Vec<Document>,
     /// What images.yaml asks for.
     pub(crate) images: Images,
+    /// What policy.yaml says.
+    pub(crate) policy: Option<Policy>,
 }
 
 impl Given {
     /// Reads the files that `args` names.
-    pub(crate) fn read(args: &ExportArgs) -> Result<Self, ExportError> {
+    pub(crate) async fn read(args: &ExportArgs) -> Result<Self, ExportError> {
         let mut documents = Vec::new();
         let mut images = Images::default();
+        let mut policy = None;
         if let Some(path) = &args.images {
             let bytes = read(path)?;
             let file = path.display().to_string();
@@ -35,7 +38,10 @@ impl Given {
             documents.push(document(media::IMAGES_DOCUMENT, "images.yaml".to_owned(), bytes));
         }
         if let Some(path) = &args.policy {
-            documents.push(document(media::POLICY_DOCUMENT, "policy.yaml".to_owned(), read(path)?));
+            let fetched = sources::document(&path.to_string_lossy()).await?;
+            let bytes = fetched.map_or_else(|| read(path), Ok)?;
+            policy = Some(Policy::parse(&bytes, &path.display().to_string())?);
+            documents.push(document(media::POLICY_DOCUMENT, "policy.yaml".to_owned(), bytes));
         }
         for (n, path) in args.trusted_root.iter().enumerate() {
             let bytes = read(path)?;
@@ -51,7 +57,7 @@ impl Given {
             }
             documents.push(document(media::PUBLIC_KEY, numbered("public-key", n, "pem"), bytes));
         }
-        Ok(Self { documents, images })
+        Ok(Self { documents, images, policy })
     }
 
     /// The images asked for: positional arguments first, then images.yaml; equal
@@ -70,7 +76,7 @@ impl Given {
 }
 
 /// The record of the collection, or nothing for a reproducible export.
-pub(crate) fn record(args: &ExportArgs, origins: &[Origin]) -> Result<Option<Document>, ExportError> {
+pub(crate) fn record(args: &ExportArgs, origins: &[Origin], upgrade: Option<&Upgrade>) -> Result<Option<Document>, ExportError> {
     if args.reproducible {
         return Ok(None);
     }
@@ -78,18 +84,24 @@ pub(crate) fn record(args: &ExportArgs, origins: &[Origin]) -> Result<Option<Doc
         .iter()
         .map(|origin| json!({ "reference": origin.reference.to_string(), "source": origin.source.name() }))
         .collect();
-    let record = json!({
+    let mut record = json!({
         "schema": { "name": "carnet-collection", "major": 0, "minor": 1 },
         "tool": concat!("carnet ", env!("CARGO_PKG_VERSION")),
         "collected": collected()?.to_string(),
         "sources": sources,
         "options": {
-            "allowHttpRegistry": args.allow_http_registry,
+            "allowHttpRegistry": args.network.allow_http_registry,
             "allowIncomplete": args.allow_incomplete,
-            "allowInsecureRegistry": args.allow_insecure_registry,
+            "allowInsecureRegistry": args.network.allow_insecure_registry,
             "layers": args.layers.to_string(),
+            "platforms": args.platform.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
     });
+    if let Some(upgrade) = upgrade {
+        let unproved: Vec<_> =
+            upgrade.unproved.iter().map(|entry| json!({ "leaf": entry.leaf, "reason": entry.reason })).collect();
+        record["proofs"] = json!({ "fetched": upgrade.proved, "unproved": unproved });
+    }
     let bytes = json::canonical(&record).map_err(carnet_bundle::PlanError::from)?;
     Ok(Some(document(media::COLLECTION_RECORD, "collection.json".to_owned(), bytes)))
 }
@@ -104,8 +116,12 @@ fn collected() -> Result<Timestamp, ExportError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ExportError> {
+    read_up_to(path, Limits::default().manifest_size)
+}
+
+/// Reads a file of the operator of at most `bound` bytes.
+pub(crate) fn read_up_to(path: &Path, bound: u64) -> Result<Vec<u8>, ExportError> {
     let unreadable = |source| ExportError::Document { path: path.to_owned(), source };
-    let bound = Limits::default().manifest_size;
     if fs::metadata(path).map_err(unreadable)?.len() > bound {
         return Err(ExportError::DocumentSize { path: PathBuf::from(path), bound });
     }

@@ -1,23 +1,33 @@
 //! One export from the arguments to the file.
 
-use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
+use std::{collections::BTreeMap, env, fs, io::Write as _, path::Path, sync::Arc};
 
 use carnet_bundle::{
     Assembly, Content, Digest, Inventory, Plan, Reference,
     inventory::{Absence, Role},
+    media,
 };
-use carnet_registry::Options;
+use carnet_policy::Images;
+use carnet_registry::{Options, Registry};
 
 use crate::{
     archive::{self, Outcome},
-    cli::{ExportArgs, Layers},
-    collect::{Collection, Collector, Gap},
+    cache::{self, Cache},
+    cli::{ExportArgs, Layers, Proofs},
+    collect::{Collection, Collector, Gap, Wanted},
     documents::{self, Given},
     error::ExportError,
+    loose, pinned,
+    platforms::Platforms,
+    preflight::{Preflight, preflight},
     progress::Progress,
-    source::{Origin, Sources},
-    summary,
+    proofs::{self, Logs, Unproved, Upgrade},
+    rehearsal, require,
+    source::Sources,
+    sources, summary,
 };
+
+const COSIGN_REPOSITORY: &str = "COSIGN_REPOSITORY";
 
 /// What an export has to say at its end.
 pub(crate) struct Report {
@@ -27,35 +37,162 @@ pub(crate) struct Report {
     pub(crate) names: String,
     /// What was not looked at: an error unless it was accepted.
     pub(crate) gaps: Vec<Gap>,
+    /// What the operator should know.
+    pub(crate) warnings: Vec<String>,
+    /// What is not as it should be although the file is there.
+    pub(crate) shortfalls: Vec<String>,
 }
 
 /// Runs an export. A report without names means that no file was written, for
 /// the gaps it lists.
 pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result<Report, ExportError> {
-    let given = Given::read(args)?;
+    let given = Given::read(args).await?;
     for finding in &given.images.findings {
         let place = if finding.subject.is_empty() { "images.yaml" } else { &finding.subject };
         progress.line(format_args!("warning: {place}: {}", finding.message));
     }
     let references = given.references(&args.references)?;
+    let loose = loose::read(&args.evidence)?;
     // Found out now rather than after gigabytes.
     drop(archive::temporary(&args.output_file)?);
-    let origins = origins(args, &references)?;
-    let collector = Collector::new(args.layers == Layers::All, progress);
-    let mut collection = collector.collect(&origins).await?;
-    collection.assembly.documents = given.documents;
-    collection.assembly.documents.extend(documents::record(args, &origins)?);
-    if !collection.gaps.is_empty() && !args.allow_incomplete {
-        return Ok(incomplete(collection));
+    let fetched = match &given.policy {
+        Some(policy) => Some(sources::fetch(policy, &Registry::new(args.network.options()?)?).await?),
+        None => None,
+    };
+    let cache = cache(args)?;
+    let from = args.from.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let places =
+        Sources::open(from, Options { requests_per_host: args.parallel.into(), ..args.network.options()? }, cache.clone())?;
+    let origins = places.origins(&references)?;
+    let wanted = Wanted {
+        layers: args.layers == Layers::All,
+        platforms: Platforms::new(args.platform.clone()),
+        evidence: places.origins(&evidence_repositories(args)?)?,
+        tag_prefixes: args.tag_prefix.clone(),
+    };
+    let mut collection = Collector::new(wanted, progress).collect(&origins).await?;
+    let assembly = &mut collection.assembly;
+    loose::bind(loose, assembly)?;
+    let upgrade = upgrade(args, &given, assembly, progress).await?;
+    let shortfalls = require::unmet(&args.require, assembly);
+    let mut documents = given.documents;
+    if let Some(fetched) = fetched {
+        for warning in &fetched.warnings {
+            progress.line(format_args!("warning: {warning}"));
+        }
+        write_lock(args, &fetched)?;
+        documents.extend(fetched.lock_document());
+        assembly.policy_layers.extend(fetched.layers);
+        progress.step("running the policy");
+        let given = rehearsal::Given {
+            documents: documents.clone(),
+            references: args.references.clone(),
+            public_key: args.public_key.first().cloned(),
+        };
+        for problem in rehearsal::record(given, Arc::new(places), &origins, &mut collection).await? {
+            progress.line(format_args!("warning: the policy could not be run: {problem}"));
+        }
     }
-    write(args, collection, progress).await
+    let assembly = &mut collection.assembly;
+    documents.extend(documents::record(args, &origins, upgrade.as_ref())?);
+    documents.append(&mut assembly.documents);
+    assembly.documents = documents;
+    let mut report = match !collection.gaps.is_empty() && !args.allow_incomplete {
+        true => incomplete(collection),
+        false => write(args, &given.images, collection, progress).await?,
+    };
+    if !report.names.is_empty() {
+        report.shortfalls.extend(shortfalls);
+        judge(args, &references, &mut report, progress).await;
+    }
+    let alarms = upgrade.into_iter().flat_map(|upgrade| upgrade.unproved);
+    report.unproved(alarms.collect());
+    report.warnings.extend(cache.as_ref().and_then(Cache::problem).map(|problem| format!("the cache was not used: {problem}")));
+    Ok(report)
 }
 
-fn origins(args: &ExportArgs, references: &[Reference]) -> Result<Vec<Origin>, ExportError> {
-    let options =
-        Options { allow_http: args.allow_http_registry, allow_insecure: args.allow_insecure_registry, ..Options::default() };
-    let from = args.from.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    Sources::open(from, options)?.origins(references)
+/// The cache, unless there is to be none. One that was named must work; one that
+/// nobody asked for may fail.
+fn cache(args: &ExportArgs) -> Result<Option<Cache>, ExportError> {
+    match (&args.cache, args.no_cache) {
+        (_, true) => Ok(None),
+        (Some(folder), _) => {
+            let cache = Cache::new(folder);
+            cache.open().map_err(|source| ExportError::Cache { path: folder.clone(), source })?;
+            Ok(Some(cache))
+        }
+        (None, _) => Ok(cache::default_folder().map(|folder| Cache::new(&folder))),
+    }
+}
+
+/// What cosign calls `COSIGN_REPOSITORY` is one more place to look.
+fn evidence_repositories(args: &ExportArgs) -> Result<Vec<Reference>, ExportError> {
+    let named = env::var(COSIGN_REPOSITORY).ok().filter(|name| !name.is_empty());
+    let mut repositories: Vec<Reference> = Vec::new();
+    for name in args.evidence_repository.iter().chain(&named) {
+        let repository: Reference = name.parse()?;
+        if !repositories.contains(&repository) {
+            repositories.push(repository);
+        }
+    }
+    Ok(repositories)
+}
+
+/// Fetches inclusion proofs, as far as they are wanted.
+async fn upgrade(
+    args: &ExportArgs,
+    given: &Given,
+    assembly: &mut Assembly,
+    progress: &Progress,
+) -> Result<Option<Upgrade>, ExportError> {
+    let default = if args.reproducible { Proofs::Skip } else { Proofs::Fetch };
+    let mode = args.proofs.unwrap_or(default);
+    if mode == Proofs::Skip {
+        return Ok(None);
+    }
+    let roots = given.documents.iter().filter(|document| document.media_type == media::TRUSTED_ROOT);
+    let logs = Logs::new(roots.map(|document| document.bytes.as_slice()));
+    let client = Registry::new(args.network.options()?);
+    let upgrade = proofs::upgrade(assembly, &logs, &args.rekor_url, client, progress).await;
+    match upgrade.unproved.first() {
+        Some(first) if mode == Proofs::Require => {
+            Err(ExportError::Proofs { count: upgrade.unproved.len(), first: format!("{}: {}", first.leaf, first.reason) })
+        }
+        _ => Ok(Some(upgrade)),
+    }
+}
+
+/// Judges the archive as the far side will, when there is a policy to judge it by.
+async fn judge(args: &ExportArgs, references: &[Reference], report: &mut Report, progress: &Progress) {
+    if args.policy.is_none() || args.no_preflight {
+        return;
+    }
+    progress.step("judging the archive");
+    let (args, references) = (args.clone(), references.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // A panic in there has been printed, and the file is there.
+    let Ok(outcome) = tokio::task::spawn_blocking(move || preflight(&args, &references)).await else { return };
+    match outcome {
+        Preflight::Pass => {}
+        Preflight::NoVerdict(reason) => {
+            report.warnings.push(format!("preflight: nothing here can say how the verifier will judge: {reason}"))
+        }
+        Preflight::Fail(reasons) => {
+            report.shortfalls.extend(reasons.into_iter().map(|reason| format!("preflight: the verifier would refuse: {reason}")));
+        }
+    }
+}
+
+impl Report {
+    /// Says which log entries have no proof: one line for what is missing, one for
+    /// each that should not be.
+    fn unproved(&mut self, unproved: Vec<Unproved>) {
+        let (alarms, missing): (Vec<_>, Vec<_>) = unproved.into_iter().partition(|entry| entry.is_alarm);
+        if let Some(first) = missing.first() {
+            let count = missing.len();
+            self.warnings.push(format!("{count} log entries travel without a proof, such as {}: {}", first.leaf, first.reason));
+        }
+        self.shortfalls.extend(alarms.into_iter().map(|entry| format!("alarm: log entry {}: {}", entry.leaf, entry.reason)));
+    }
 }
 
 /// The report of a collection that is not written.
@@ -63,22 +200,32 @@ fn incomplete(collection: Collection) -> Report {
     let Assembly { subjects, evidence, receipts, absent, .. } = collection.assembly;
     let mut inventory = Inventory { subjects, evidence, looked_for: receipts, absent, ..Inventory::new() };
     inventory.sort();
-    Report { summary: summary::render(&inventory, &collection.gaps), names: String::new(), gaps: collection.gaps }
+    let summary = summary::render(&inventory, &collection.gaps);
+    Report { summary, names: String::new(), gaps: collection.gaps, warnings: Vec::new(), shortfalls: Vec::new() }
 }
 
-async fn write(args: &ExportArgs, collection: Collection, progress: &mut Progress) -> Result<Report, ExportError> {
+async fn write(
+    args: &ExportArgs,
+    images: &Images,
+    collection: Collection,
+    progress: &mut Progress,
+) -> Result<Report, ExportError> {
     let Collection { mut assembly, layers, mut gaps } = collection;
     loop {
         // Payloads are held once: the plan takes them, and gives them back when it
         // has to be made anew.
         let blobs = std::mem::take(&mut assembly.blobs);
         let plan = Plan::new(Assembly { blobs, ..assembly.clone() })?;
-        let missing = match archive::write(&plan, &layers, &args.output_file, progress).await? {
+        let missing = match archive::write(&plan, &layers, args, progress).await? {
             Outcome::Complete(file) => {
                 write_id(args, &plan)?;
-                archive::publish(file, &args.output_file)?;
+                if let Some(path) = &args.pin_images {
+                    write_beside(path, pinned::render(images, plan.inventory()).as_bytes())?;
+                }
+                file.publish(&args.output_file)?;
                 let names = summary::render_names(&plan, &args.output_file);
-                return Ok(Report { summary: summary::render(plan.inventory(), &gaps), names, gaps });
+                let summary = summary::render(plan.inventory(), &gaps);
+                return Ok(Report { summary, names, gaps, warnings: Vec::new(), shortfalls: Vec::new() });
             }
             Outcome::Missing(missing) => missing,
         };
@@ -106,12 +253,20 @@ fn held(plan: &Plan) -> BTreeMap<Digest, Vec<u8>> {
 }
 
 fn write_id(args: &ExportArgs, plan: &Plan) -> Result<(), ExportError> {
-    let Some(path) = &args.id_file else { return Ok(()) };
+    args.id_file.as_ref().map_or(Ok(()), |path| write_beside(path, format!("{}\n", plan.id()).as_bytes()))
+}
+
+fn write_lock(args: &ExportArgs, fetched: &sources::Fetched) -> Result<(), ExportError> {
+    args.lock.as_ref().map_or(Ok(()), |path| write_beside(path, fetched.lock_bytes()))
+}
+
+/// Writes a small file that appears when it is complete.
+pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
     let failed = |source| ExportError::Output { path: path.to_owned(), source };
-    let mut file = archive::temporary(path)?;
-    writeln!(file, "{}", plan.id()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    archive::publish(file.into_temp_path(), path)
+    let mut temporary = archive::temporary(path)?;
+    temporary.file.write_all(bytes).map_err(failed)?;
+    temporary.file.sync_all().map_err(failed)?;
+    temporary.publish(path)
 }
 
 /// Whether two paths are one file; the id would overwrite the archive.

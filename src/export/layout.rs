@@ -21,19 +21,34 @@ use carnet_registry::{Answer, BlobStream, Obstacle, ObstacleKind, Referrers, Rem
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
-use self::store::Store;
+pub(crate) use self::store::Store;
 use crate::{
     error::ExportError,
-    source::{Source, legacy_tag},
+    source::{Local, Source, legacy_tag},
 };
 
-/// Value of `--from`: `[REPOSITORY=]oci:PATH`.
+/// Value of `--from`: `[REPOSITORY=]oci:PATH` or `[REPOSITORY=]docker-archive:PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct From {
     /// The repository that it stands for; without one, whatever it holds.
     pub(crate) repository: Option<String>,
+    /// What it is.
+    pub(crate) form: Form,
     /// A directory or a tar file.
     pub(crate) path: PathBuf,
+}
+
+/// What `--from` names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// What `docker save` writes.
+    DockerArchive,
+    /// An OCI layout.
+    Layout,
+}
+
+impl Form {
+    const ALL: [(&str, Self); 2] = [("oci:", Self::Layout), ("docker-archive:", Self::DockerArchive)];
 }
 
 /// An opened layout.
@@ -65,18 +80,21 @@ impl FromStr for From {
     type Err = ExportError;
 
     fn from_str(text: &str) -> Result<Self, ExportError> {
-        let (repository, path) = match text.strip_prefix("oci:") {
-            Some(path) => (None, path),
-            None => match text.split_once("=oci:") {
-                Some((repository, path)) => (Some(repository), path),
-                None => return Err(ExportError::From(format!("--from {text}: neither an OCI layout nor one for a repository"))),
-            },
+        let alone = |(prefix, form): (&str, Form)| Some((None, form, text.strip_prefix(prefix)?));
+        let named = |(prefix, form): (&str, Form)| {
+            let (repository, path) = text.split_once(&format!("={prefix}"))?;
+            Some((Some(repository), form, path))
+        };
+        let read = Form::ALL.into_iter().find_map(alone).or_else(|| Form::ALL.into_iter().find_map(named));
+        let Some((repository, form, path)) = read else {
+            let reason = format!("--from {text}: neither an OCI layout nor a docker archive, nor one for a repository");
+            return Err(ExportError::From(reason));
         };
         if path.is_empty() {
             return Err(ExportError::From(format!("--from {text}: the path is missing")));
         }
         let repository = repository.map(full_name).transpose()?;
-        Ok(Self { repository, path: PathBuf::from(path) })
+        Ok(Self { repository, form, path: PathBuf::from(path) })
     }
 }
 
@@ -107,16 +125,6 @@ impl Layout {
         };
         layout.scan().map_err(error)?;
         Ok(layout)
-    }
-
-    /// Whether no entry has a name, as in a `cosign save` directory.
-    pub(crate) fn is_nameless(&self) -> bool {
-        self.entries.iter().all(|entry| entry.names.is_empty())
-    }
-
-    /// Whether it holds what `reference` asks for.
-    pub(crate) fn answers(&self, reference: &Reference) -> bool {
-        self.find_root(reference).is_some()
     }
 
     fn scan(&mut self) -> Result<(), String> {
@@ -206,10 +214,11 @@ impl Layout {
         Answer::Found(Referrers { manifests, answer: None, status: None })
     }
 
-    fn list_legacy(&self, reference: &Reference, subject: &Digest, method: Method) -> Answer<Vec<RemoteManifest>> {
+    fn list_legacy(&self, reference: &Reference, subject: &Digest, method: Method, prefix: &str) -> Answer<Vec<RemoteManifest>> {
         let Some(tag) = legacy_tag(subject, method) else { return Answer::NotOffered { status: None } };
-        let tagged = self.find_tag(&reference.tagged(tag));
-        let bound = self.legacy.get(&(*subject, method)).into_iter().flatten().copied();
+        let tagged = self.find_tag(&reference.tagged(format!("{prefix}{tag}")));
+        // Content names its subject whatever the tag.
+        let bound = self.legacy.get(&(*subject, method)).filter(|_| prefix.is_empty()).into_iter().flatten().copied();
         let mut found = Vec::new();
         for digest in tagged.into_iter().chain(bound) {
             match self.read_manifest(&digest) {
@@ -223,6 +232,16 @@ impl Layout {
 
     fn obstacle(&self, kind: ObstacleKind, reason: impl AsRef<str>) -> Obstacle {
         Obstacle::new(kind, None, self.name(), reason)
+    }
+}
+
+impl Local for Layout {
+    fn answers(&self, reference: &Reference) -> bool {
+        self.find_root(reference).is_some()
+    }
+
+    fn is_nameless(&self) -> bool {
+        self.entries.iter().all(|entry| entry.names.is_empty())
     }
 }
 
@@ -246,8 +265,9 @@ impl Source for Layout {
         reference: &'a Reference,
         subject: &'a Digest,
         method: Method,
+        prefix: &'a str,
     ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>> {
-        async move { self.list_legacy(reference, subject, method) }.boxed()
+        async move { self.list_legacy(reference, subject, method, prefix) }.boxed()
     }
 
     fn referrers<'a>(&'a self, _reference: &'a Reference, subject: &'a Digest) -> BoxFuture<'a, Answer<Referrers>> {
@@ -323,9 +343,11 @@ mod tests {
             ("alpine=oci:x", Some("docker.io/library/alpine"), "x"),
             ("localhost:5000/a=oci:x", Some("localhost:5000/a"), "x"),
         ] {
-            let want = From { repository: repository.map(str::to_owned), path: path.into() };
+            let want = From { repository: repository.map(str::to_owned), form: Form::Layout, path: path.into() };
             assert_eq!(text.parse::<From>().unwrap(), want, "{text}");
         }
+        let docker: From = "alpine=docker-archive:a.tar".parse().unwrap();
+        assert_eq!((docker.form, docker.path), (Form::DockerArchive, "a.tar".into()));
         for text in ["dir", "oci:", "docker:x", "ghcr.io/a:v1=oci:x", "UPPER/x y=oci:x", "=oci:x"] {
             assert!(text.parse::<From>().is_err(), "{text}");
         }

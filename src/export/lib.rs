@@ -14,16 +14,34 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod cache;
+mod claims;
 mod cli;
 mod collect;
+mod docker_archive;
 mod documents;
 mod error;
 mod export;
 mod layout;
+mod loose;
+mod network;
+mod pinned;
+mod platforms;
+mod preflight;
 mod progress;
+mod proofs;
+mod record;
+mod rehearsal;
+mod require;
 mod sink;
 mod source;
+mod sources;
 mod summary;
 mod terminal;
+mod trust;
 
-pub use cli::{ExportArgs, Layers, run};
+pub use cli::{ExportArgs, Layers, Proofs, run};
+pub use network::NetworkArgs;
+pub use require::Requirement;
+pub use sources::{PinArgs, pin};
+pub use trust::{TrustArgs, run as trust};

@@ -1,14 +1,16 @@
 //! Where things come from: a registry, or an OCI layout that answers instead.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use carnet_bundle::{Descriptor, Digest, Reference, inventory::Method};
 use carnet_registry::{Answer, BlobStream, Options, Referrers, Registry, RemoteManifest};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
+    cache::Cache,
+    docker_archive::DockerArchive,
     error::ExportError,
-    layout::{From, Layout},
+    layout::{Form, From, Layout},
 };
 
 /// One place that answers for a repository. `reference` says which repository;
@@ -17,18 +19,24 @@ pub(crate) trait Source: Send + Sync {
     /// What to call it: `registry`, or the layout.
     fn name(&self) -> String;
 
+    /// What the operator has to know about things that come from here.
+    fn remark(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The manifest of the image that the operator asked for.
     fn resolve<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>>;
 
     /// The manifest of that digest or tag.
     fn manifest<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>>;
 
-    /// What cosign's legacy tag of `subject` names.
+    /// What cosign's legacy tag of `subject` names, with `prefix` before it.
     fn legacy<'a>(
         &'a self,
         reference: &'a Reference,
         subject: &'a Digest,
         method: Method,
+        prefix: &'a str,
     ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>>;
 
     /// Manifests that say they are about `subject`.
@@ -38,7 +46,24 @@ pub(crate) trait Source: Send + Sync {
     fn blob<'a>(&'a self, reference: &'a Reference, descriptor: &'a Descriptor) -> BoxFuture<'a, Answer<BlobStream>>;
 
     /// Whether it is known without asking that the blob is not there.
-    fn lacks(&self, descriptor: &Descriptor) -> bool;
+    fn lacks(&self, _descriptor: &Descriptor) -> bool {
+        false
+    }
+
+    /// Forgets bytes of a blob that turned out wrong. Says whether asking for the
+    /// blob again may help.
+    fn forget(&self, _digest: &Digest) -> bool {
+        false
+    }
+}
+
+/// A source on disk, which may hold several images.
+pub(crate) trait Local: Source {
+    /// Whether it holds what `reference` asks for.
+    fn answers(&self, reference: &Reference) -> bool;
+
+    /// Whether nothing in it has a name, as in a `cosign save` directory.
+    fn is_nameless(&self) -> bool;
 }
 
 /// A repository and who answers for it.
@@ -50,34 +75,69 @@ pub(crate) struct Origin {
 
 /// All sources of one export.
 pub(crate) struct Sources {
-    layouts: Vec<(From, Arc<Layout>)>,
+    layouts: Vec<(From, Arc<dyn Local>)>,
     options: Options,
+    cache: Option<Cache>,
+    /// One client for all, and none where layouts answer everything: it would want
+    /// root certificates.
+    registry: OnceLock<Arc<dyn Source>>,
+}
+
+/// Registries, with a cache for what they send.
+struct Cached {
+    registry: Registry,
+    cache: Cache,
 }
 
 impl Sources {
     /// Opens the layouts. Registries are asked with `options`.
-    pub(crate) fn open(from: Vec<From>, options: Options) -> Result<Self, ExportError> {
-        let open = |from: From| Ok((from.clone(), Arc::new(Layout::open(&from.path)?)));
+    pub(crate) fn open(from: Vec<From>, options: Options, cache: Option<Cache>) -> Result<Self, ExportError> {
+        let open = |from: From| {
+            let local: Arc<dyn Local> = match from.form {
+                Form::DockerArchive => Arc::new(DockerArchive::open(&from.path)?),
+                Form::Layout => Arc::new(Layout::open(&from.path)?),
+            };
+            Ok((from, local))
+        };
         let layouts = from.into_iter().map(open).collect::<Result<_, ExportError>>()?;
-        Ok(Self { layouts, options })
+        Ok(Self { layouts, options, cache, registry: OnceLock::new() })
     }
 
     /// Says who answers for each reference: the layout named for its repository,
     /// else the first layout that holds it, else the registry.
     pub(crate) fn origins(&self, references: &[Reference]) -> Result<Vec<Origin>, ExportError> {
-        // One client for all, and none where layouts answer everything: it would
-        // want root certificates.
-        let mut registry: Option<Arc<dyn Source>> = None;
         let mut origins = Vec::new();
         for reference in references {
-            let source = match (self.layout(reference, references.len())?, &registry) {
-                (Some(layout), _) => layout,
-                (None, Some(registry)) => Arc::clone(registry),
-                (None, None) => Arc::clone(registry.insert(Arc::new(Registry::new(self.options.clone())?))),
+            let source = match self.layout(reference, references.len())? {
+                Some(layout) => layout,
+                None => self.registry()?,
             };
             origins.push(Origin { source, reference: reference.clone() });
         }
         Ok(origins)
+    }
+
+    /// Says who answers for a repository that nobody asked to export: the layout
+    /// named for it, else the registry. What a layout without that name calls by a
+    /// tag is another image.
+    pub(crate) fn elsewhere(&self, reference: &Reference) -> Result<Arc<dyn Source>, ExportError> {
+        let named = self.layouts.iter().find(|(from, _)| from.repository.as_deref() == Some(reference.name().as_str()));
+        match named {
+            Some((_, layout)) => Ok(layout.clone()),
+            None => self.registry(),
+        }
+    }
+
+    fn registry(&self) -> Result<Arc<dyn Source>, ExportError> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(Arc::clone(registry));
+        }
+        let registry = Registry::new(self.options.clone())?;
+        let source: Arc<dyn Source> = match self.cache.clone() {
+            Some(cache) => Arc::new(Cached { registry, cache }),
+            None => Arc::new(registry),
+        };
+        Ok(Arc::clone(self.registry.get_or_init(|| source)))
     }
 
     fn layout(&self, reference: &Reference, count: usize) -> Result<Option<Arc<dyn Source>>, ExportError> {
@@ -87,7 +147,7 @@ impl Sources {
         if from.repository.is_none() && layout.is_nameless() && count > 1 {
             return Err(ExportError::LayoutAmbiguous { layout: layout.name(), count });
         }
-        Ok(Some(layout.clone()))
+        Ok(Some(Arc::<dyn Local>::clone(layout)))
     }
 }
 
@@ -125,10 +185,11 @@ impl Source for Registry {
         reference: &'a Reference,
         subject: &'a Digest,
         method: Method,
+        prefix: &'a str,
     ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>> {
         async move {
             match legacy_tag(subject, method) {
-                Some(tag) => self.manifest(&reference.tagged(tag)).await.map(|manifest| vec![manifest]),
+                Some(tag) => self.manifest(&reference.tagged(format!("{prefix}{tag}"))).await.map(|manifest| vec![manifest]),
                 None => Answer::NotOffered { status: None },
             }
         }
@@ -142,9 +203,49 @@ impl Source for Registry {
     fn blob<'a>(&'a self, reference: &'a Reference, descriptor: &'a Descriptor) -> BoxFuture<'a, Answer<BlobStream>> {
         self.blob(reference, descriptor).boxed()
     }
+}
 
-    fn lacks(&self, _descriptor: &Descriptor) -> bool {
-        false
+impl Source for Cached {
+    fn name(&self) -> String {
+        Source::name(&self.registry)
+    }
+
+    fn resolve<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
+        self.registry.resolve(reference)
+    }
+
+    fn manifest<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
+        Source::manifest(&self.registry, reference)
+    }
+
+    fn legacy<'a>(
+        &'a self,
+        reference: &'a Reference,
+        subject: &'a Digest,
+        method: Method,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>> {
+        self.registry.legacy(reference, subject, method, prefix)
+    }
+
+    fn referrers<'a>(&'a self, reference: &'a Reference, subject: &'a Digest) -> BoxFuture<'a, Answer<Referrers>> {
+        Source::referrers(&self.registry, reference, subject)
+    }
+
+    fn blob<'a>(&'a self, reference: &'a Reference, descriptor: &'a Descriptor) -> BoxFuture<'a, Answer<BlobStream>> {
+        async move {
+            let Some(entry) = self.cache.entry(descriptor) else { return self.registry.blob(reference, descriptor).await };
+            if entry.length == descriptor.size {
+                return Answer::Found(BlobStream::new(descriptor, entry.then(None)));
+            }
+            let rest = self.registry.blob_from(reference, descriptor, entry.length).await;
+            rest.map(|rest| BlobStream::new(descriptor, entry.then(Some(rest))))
+        }
+        .boxed()
+    }
+
+    fn forget(&self, digest: &Digest) -> bool {
+        self.cache.forget(digest)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Authorization: what to send with a request after a registry answered 401.
 //!
-//! oci-client asks the token service. Two things are done before it may: the
-//! realm is checked, because oci-client would send a password to any realm, and
-//! identity tokens are exchanged here, because it has no refresh grant.
+//! oci-client asks the token service for anonymous users. It has no refresh grant
+//! and no client certificates, and it would send a password to any realm, one that
+//! it has asked for itself. So a secret goes to the realm that was checked here and
+//! to no other.
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use carnet_bundle::Reference;
 use http_auth::{ChallengeRef, parser::ChallengeParser};
 use oci_client::{
     RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
+    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
     errors::OciDistributionError,
     secrets::RegistryAuth,
 };
@@ -32,6 +33,9 @@ use crate::{
 /// Longest wait for a credential helper; some ask a smart card or a browser.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Largest answer of a token service, in bytes.
+const TOKEN_SIZE: usize = 64 * 1024;
+
 /// What goes into the `Authorization` header.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) enum Authorization {
@@ -45,6 +49,7 @@ pub(crate) struct Authorizer {
     over_http: oci_client::Client,
     over_https: oci_client::Client,
     files: CredentialFiles,
+    has_identity: bool,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -52,10 +57,12 @@ type Session = Arc<tokio::sync::Mutex<Authorization>>;
 
 impl Authorizer {
     pub(crate) fn new(options: &Options) -> Result<Self, RegistryError> {
+        let pem = |data: &Vec<u8>| Certificate { encoding: CertificateEncoding::Pem, data: data.clone() };
         let client = |protocol| {
             let config = ClientConfig {
                 protocol,
                 accept_invalid_certificates: options.allow_insecure,
+                extra_root_certificates: options.authorities.iter().map(pem).collect(),
                 user_agent: USER_AGENT,
                 connect_timeout: Some(CONNECT_TIMEOUT),
                 read_timeout: Some(READ_TIMEOUT),
@@ -67,6 +74,7 @@ impl Authorizer {
             over_http: client(ClientProtocol::Http)?,
             over_https: client(ClientProtocol::Https)?,
             files: options.credentials.clone(),
+            has_identity: options.identity.is_some(),
             sessions: Mutex::default(),
         })
     }
@@ -116,8 +124,11 @@ impl Authorizer {
         check_realm(endpoint, &challenge)?;
         match credential {
             Credential::IdentityToken(token) => exchange(http, reference, &challenge, &token).await.map(Authorization::Bearer),
-            Credential::Anonymous => self.token(endpoint, reference, RegistryAuth::Anonymous).await,
-            Credential::Password { user, password } => self.token(endpoint, reference, RegistryAuth::Basic(user, password)).await,
+            Credential::Password { user, password } => {
+                ask(http, reference, &challenge, Some((&user, &password))).await.map(Authorization::Bearer)
+            }
+            Credential::Anonymous if self.has_identity => ask(http, reference, &challenge, None).await.map(Authorization::Bearer),
+            Credential::Anonymous => self.anonymous(endpoint, reference).await,
         }
     }
 
@@ -133,19 +144,16 @@ impl Authorizer {
         }
     }
 
-    async fn token(&self, endpoint: &Endpoint, reference: &Reference, auth: RegistryAuth) -> Result<Authorization, Obstacle> {
+    async fn anonymous(&self, endpoint: &Endpoint, reference: &Reference) -> Result<Authorization, Obstacle> {
         let client = if endpoint.scheme == "http" { &self.over_http } else { &self.over_https };
         let image = oci_client::Reference::with_tag(
             reference.registry().to_owned(),
             reference.repository().to_owned(),
             "latest".to_owned(),
         );
-        match client.auth(&image, &auth, RegistryOperation::Pull).await {
+        match client.auth(&image, &RegistryAuth::Anonymous, RegistryOperation::Pull).await {
             Ok(Some(token)) => Ok(Authorization::Bearer(token)),
-            Ok(None) => Ok(match auth {
-                RegistryAuth::Basic(user, password) => Authorization::Basic { user, password },
-                RegistryAuth::Anonymous | RegistryAuth::Bearer(_) => Authorization::Nothing,
-            }),
+            Ok(None) => Ok(Authorization::Nothing),
             Err(OciDistributionError::RequestError(error)) => {
                 Err(Obstacle::new(ObstacleKind::Unreachable, None, reference.registry(), root_cause(&error)))
             }
@@ -193,31 +201,85 @@ fn check_realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<(), Obstacl
     }
 }
 
+/// Both names occur, and some services give both.
 #[derive(Deserialize)]
 struct TokenAnswer {
-    #[serde(alias = "access_token")]
-    token: String,
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+}
+
+/// Asks the realm of the challenge for a token (distribution's token
+/// authentication specification).
+async fn ask(
+    http: &reqwest::Client,
+    reference: &Reference,
+    challenge: &Challenge,
+    password: Option<(&str, &str)>,
+) -> Result<String, Obstacle> {
+    let mut url = challenge.realm.clone();
+    url.query_pairs_mut().append_pair("scope", &scope(reference));
+    if let Some(service) = &challenge.service {
+        url.query_pairs_mut().append_pair("service", service);
+    }
+    let request = http.get(url);
+    let request = match password {
+        Some((user, password)) => request.basic_auth(user, Some(password)),
+        None => request,
+    };
+    token(challenge, request, "the credentials were refused").await
 }
 
 /// The refresh grant (distribution's OAuth2 token specification).
-async fn exchange(http: &reqwest::Client, reference: &Reference, challenge: &Challenge, token: &str) -> Result<String, Obstacle> {
-    let place = || format!("{}{}", challenge.realm.host_str().unwrap_or_default(), challenge.realm.path());
-    let scope = format!("repository:{}:pull", reference.repository());
+async fn exchange(
+    http: &reqwest::Client,
+    reference: &Reference,
+    challenge: &Challenge,
+    token_text: &str,
+) -> Result<String, Obstacle> {
     let form = [
         ("grant_type", "refresh_token"),
-        ("refresh_token", token),
+        ("refresh_token", token_text),
         ("service", challenge.service.as_deref().unwrap_or_default()),
-        ("scope", &scope),
+        ("scope", &scope(reference)),
         ("client_id", "carnet"),
     ];
+    let answer = token(challenge, http.post(challenge.realm.clone()).form(&form), "the identity token was refused").await;
+    match answer {
+        // Services without the refresh grant take the token as a password.
+        Err(obstacle) if matches!(obstacle.status, Some(404 | 405)) => {
+            ask(http, reference, challenge, Some(("<token>", token_text))).await
+        }
+        answer => answer,
+    }
+}
+
+fn scope(reference: &Reference) -> String {
+    format!("repository:{}:pull", reference.repository())
+}
+
+/// Sends a request to a token service and reads the token.
+async fn token(challenge: &Challenge, request: reqwest::RequestBuilder, refusal: &str) -> Result<String, Obstacle> {
+    let place = || format!("{}{}", challenge.realm.host_str().unwrap_or_default(), challenge.realm.path());
     let unreachable = |error: &reqwest::Error| Obstacle::new(ObstacleKind::Unreachable, None, place(), root_cause(error));
-    let answer = http.post(challenge.realm.clone()).form(&form).send().await.map_err(|error| unreachable(&error))?;
+    let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
     let status = answer.status();
     if !status.is_success() {
-        return Err(Obstacle::new(ObstacleKind::Denied, Some(status.as_u16()), place(), "the identity token was refused"));
+        let transient = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+        let kind = if transient { ObstacleKind::Unreachable } else { ObstacleKind::Denied };
+        return Err(Obstacle::new(kind, Some(status.as_u16()), place(), refusal));
     }
-    let malformed = |_| Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(), "the answer holds no token");
-    answer.json().await.map(|answer: TokenAnswer| answer.token).map_err(malformed)
+    let malformed = || Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(), "the answer holds no token");
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > TOKEN_SIZE {
+            return Err(malformed());
+        }
+    }
+    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed())?;
+    answer.token.or(answer.access_token).filter(|token| !token.is_empty()).ok_or_else(malformed)
 }
 
 #[cfg(test)]

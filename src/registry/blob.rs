@@ -10,10 +10,13 @@ use crate::{
     transport::{Body, Query, Registry, Reply, place, root_cause},
 };
 
+/// Bytes of a blob as they arrive, unchecked.
+pub type Chunks = BoxStream<'static, Result<Bytes, BlobError>>;
+
 /// The bytes of a blob. The end of the stream is reached only when size and
 /// digest are those of the descriptor.
 pub struct BlobStream {
-    chunks: BoxStream<'static, Result<Bytes, BlobError>>,
+    chunks: Chunks,
     want: Digest,
     size: u64,
     seen: u64,
@@ -49,7 +52,7 @@ pub enum BlobError {
 
 impl BlobStream {
     /// Checks `chunks` against `descriptor`.
-    pub fn new(descriptor: &Descriptor, chunks: BoxStream<'static, Result<Bytes, BlobError>>) -> Self {
+    pub fn new(descriptor: &Descriptor, chunks: Chunks) -> Self {
         Self { chunks, want: descriptor.digest, size: descriptor.size, seen: 0, digester: Some(Digester::new()) }
     }
 
@@ -102,17 +105,24 @@ impl Registry {
     /// A connection that breaks is opened again from the byte it broke at. Places
     /// in `urls` of the descriptor are never asked.
     pub async fn blob(&self, reference: &Reference, descriptor: &Descriptor) -> Answer<BlobStream> {
+        self.blob_from(reference, descriptor, 0).await.map(|chunks| BlobStream::new(descriptor, chunks))
+    }
+
+    /// Opens a blob at byte `from`; who has the bytes before it checks the whole.
+    /// A registry that cannot start there sends all of it, and the start is passed
+    /// over here.
+    pub async fn blob_from(&self, reference: &Reference, descriptor: &Descriptor, from: u64) -> Answer<Chunks> {
         let source = Source {
             registry: self.clone(),
             reference: reference.clone(),
             url: self.url(reference, &format!("blobs/{}", descriptor.digest)),
-            offset: 0,
+            offset: from,
             failures: 0,
         };
-        match source.open().await {
+        match source.open_at_offset().await {
             Err(obstacle) => Answer::CouldNotLook(obstacle),
-            Ok(reply) => match reply.status.as_u16() {
-                200 => Answer::Found(BlobStream::new(descriptor, source.stream(reply))),
+            Ok((reply, skip)) => match reply.status.as_u16() {
+                200 | 206 => Answer::Found(source.stream(reply, skip)),
                 404 => Answer::None { status: Some(404) },
                 _ => Answer::CouldNotLook(reply.refusal()),
             },
@@ -130,14 +140,31 @@ struct Source {
 }
 
 impl Source {
-    async fn open(&self) -> Result<Reply, Obstacle> {
+    async fn open(&self, from: u64) -> Result<Reply, Obstacle> {
         let accept = "application/octet-stream, */*";
-        let query = Query { reference: &self.reference, url: self.url.clone(), accept, read: None, from: self.offset };
+        let query = Query { reference: &self.reference, url: self.url.clone(), accept, read: None, from };
         self.registry.get(&query).await
     }
 
-    fn stream(self, reply: Reply) -> BoxStream<'static, Result<Bytes, BlobError>> {
-        stream::try_unfold((self, Some((reply, 0))), |(mut source, mut open)| async move {
+    /// Opens the blob where it is wanted. The second value is how many bytes come
+    /// that are there already.
+    async fn open_at_offset(&self) -> Result<(Reply, u64), Obstacle> {
+        let reply = self.open(self.offset).await?;
+        match reply.status {
+            StatusCode::OK => Ok((reply, self.offset)),
+            StatusCode::PARTIAL_CONTENT if self.is_rest(&reply) => Ok((reply, 0)),
+            StatusCode::PARTIAL_CONTENT => Err(reply.malformed("the registry answers with another range")),
+            // Some say so about a range that they could serve; the whole tells.
+            StatusCode::RANGE_NOT_SATISFIABLE if self.offset > 0 => {
+                drop(reply);
+                Ok((self.open(0).await?, self.offset))
+            }
+            _ => Ok((reply, 0)),
+        }
+    }
+
+    fn stream(self, reply: Reply, skip: u64) -> Chunks {
+        stream::try_unfold((self, Some((reply, skip))), |(mut source, mut open)| async move {
             loop {
                 let (reply, skip) = match &mut open {
                     Some(open) => open,
@@ -169,14 +196,11 @@ impl Source {
         .boxed()
     }
 
-    /// Opens the rest of the blob. The second value is how many bytes come again.
     async fn reopen(&self) -> Result<(Reply, u64), BlobError> {
         tokio::time::sleep(self.registry.0.options.backoff.pause(self.failures, None)).await;
-        let reply = self.open().await?;
+        let (reply, skip) = self.open_at_offset().await?;
         match reply.status {
-            StatusCode::OK => Ok((reply, self.offset)),
-            StatusCode::PARTIAL_CONTENT if self.is_rest(&reply) => Ok((reply, 0)),
-            StatusCode::PARTIAL_CONTENT => Err(reply.malformed("the registry answers with another range").into()),
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok((reply, skip)),
             _ => Err(reply.refusal().into()),
         }
     }

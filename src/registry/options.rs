@@ -5,13 +5,18 @@ use std::time::Duration;
 use crate::credentials::CredentialFiles;
 
 /// What an operator may change about the way registries are asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Speak plain http to every registry. Hosts on loopback are always asked
     /// over plain http.
     pub allow_http: bool,
     /// Accept any TLS certificate. Never implied by [`Self::allow_http`].
     pub allow_insecure: bool,
+    /// Certificate authorities (PEM) that are trusted besides those of the system.
+    pub authorities: Vec<Vec<u8>>,
+    /// Certificate and private key (PEM, one after the other) that this client
+    /// shows to whoever asks for one.
+    pub identity: Option<Vec<u8>>,
     /// Where credentials are read from.
     pub credentials: CredentialFiles,
     /// Requests at the same time to one host.
@@ -36,6 +41,8 @@ impl Default for Options {
         Self {
             allow_http: false,
             allow_insecure: false,
+            authorities: Vec::new(),
+            identity: None,
             credentials: CredentialFiles::from_env(),
             requests_per_host: 4,
             backoff: Backoff::default(),

@@ -32,11 +32,13 @@ pub struct Behaviour {
     pub credentials: Option<(String, String)>,
     /// Whether blobs can be asked for from a byte on.
     pub ranges: bool,
+    /// Requests that a token is good for; 0 means for ever.
+    pub token_uses: u32,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { referrers_api: true, page_size: 0, credentials: None, ranges: true }
+        Self { referrers_api: true, page_size: 0, credentials: None, ranges: true, token_uses: 0 }
     }
 }
 
@@ -49,6 +51,8 @@ pub struct Served {
     pub path: String,
     /// Scheme of the `Authorization` header, such as `Bearer`; empty without one.
     pub authorization: String,
+    /// First byte that was asked for (`Range`); 0 without one.
+    pub from: u64,
     /// HTTP status of the answer.
     pub status: u16,
 }
@@ -68,6 +72,14 @@ struct State {
     behaviour: Behaviour,
     faults: Vec<Fault>,
     served: Vec<Served>,
+    tokens: Tokens,
+}
+
+/// The one token that is good now, by its number, and how often it was used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tokens {
+    number: u32,
+    used: u32,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -82,7 +94,8 @@ impl TestingRegistry {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let state: Shared = Arc::new(Mutex::new(State { content, behaviour, faults: Vec::new(), served: Vec::new() }));
+        let state: Shared =
+            Arc::new(Mutex::new(State { content, behaviour, faults: Vec::new(), served: Vec::new(), tokens: Tokens::default() }));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let router = routes::router(Arc::clone(&state));

@@ -3,12 +3,15 @@
 use std::{
     collections::HashMap,
     error::Error,
+    future::Future,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use carnet_bundle::Reference;
+use jiff::Timestamp;
 use reqwest::{
     Response, StatusCode,
     header::{ACCEPT, HeaderMap, RANGE, RETRY_AFTER},
@@ -40,7 +43,7 @@ const CONNECT_ATTEMPTS: u32 = 2;
 pub struct Registry(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     authorizer: Authorizer,
     pub(crate) options: Options,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -88,17 +91,7 @@ impl Registry {
     ///
     /// Returns [`RegistryError::Client`] when TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        // An error says that a provider is there already; the process has one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .tls_danger_accept_invalid_certs(options.allow_insecure)
-            .redirect(redirect::Policy::custom(follow))
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| RegistryError::Client(root_cause(&error)))?;
+        let http = client(&options)?;
         let authorizer = Authorizer::new(&options)?;
         Ok(Self(Arc::new(Inner { http, authorizer, options, hosts: Mutex::default() })))
     }
@@ -110,24 +103,33 @@ impl Registry {
 
     /// Sends a GET, again and again while that may help.
     pub(crate) async fn get(&self, query: &Query<'_>) -> Result<Reply, Obstacle> {
+        self.repeat(|| self.attempt(query)).await
+    }
+
+    /// Repeats `attempt` while that may help.
+    pub(crate) async fn repeat<F>(&self, attempt: impl Fn() -> F) -> Result<Reply, Obstacle>
+    where
+        F: Future<Output = Result<Reply, Failure>>,
+    {
         let backoff = self.0.options.backoff;
-        let mut attempt = 1;
+        let mut attempts = 1;
         loop {
-            let (outcome, last) = match self.attempt(query).await {
+            let (outcome, last) = match attempt().await {
                 Ok(reply) if !is_transient(reply.status) => return Ok(reply),
-                Ok(reply) => (Ok(reply), attempt >= backoff.attempts),
+                Ok(reply) => (Ok(reply), attempts >= backoff.attempts),
                 Err(failure) => {
-                    let attempts = if failure.connect { backoff.attempts.min(CONNECT_ATTEMPTS) } else { backoff.attempts };
-                    let last = attempt >= attempts || failure.obstacle.kind != ObstacleKind::Unreachable;
+                    let most = if failure.connect { backoff.attempts.min(CONNECT_ATTEMPTS) } else { backoff.attempts };
+                    let last = attempts >= most || failure.obstacle.kind != ObstacleKind::Unreachable;
                     (Err(failure.obstacle), last)
                 }
             };
             if last {
                 return outcome;
             }
-            let retry_after = outcome.ok().and_then(|reply| retry_after(&reply.headers));
-            tokio::time::sleep(backoff.pause(attempt, retry_after)).await;
-            attempt += 1;
+            let retry_after = outcome.ok().and_then(|reply| retry_after(&reply.headers, Timestamp::now()));
+            let pause = backoff.pause(attempts, retry_after);
+            tokio::time::sleep(pause + pause.mul_f64(chance() / 4.0)).await;
+            attempts += 1;
         }
     }
 
@@ -144,13 +146,7 @@ impl Registry {
                 response = self.send(query, &renewed).await?;
             }
         }
-        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
-        let limit = if status.is_success() { query.read } else { Some(REFUSAL_SIZE) };
-        let body = match limit {
-            Some(limit) => Body::Read(read(response, limit).await?),
-            None => Body::Open(response),
-        };
-        Ok(Reply { status, headers, url, body, _permit: permit })
+        Reply::read(response, query.read, permit).await
     }
 
     async fn send(&self, query: &Query<'_>, authorization: &Authorization) -> Result<Response, Failure> {
@@ -166,7 +162,7 @@ impl Registry {
         request.send().await.map_err(|error| Failure::of(&error, &query.url))
     }
 
-    async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
+    pub(crate) async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
         let semaphore = {
             let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
             let permits = || Arc::new(Semaphore::new(self.0.options.requests_per_host.max(1)));
@@ -180,6 +176,17 @@ impl Registry {
 }
 
 impl Reply {
+    /// Takes an answer; its body is read up to `limit`, or left open.
+    pub(crate) async fn read(response: Response, limit: Option<u64>, permit: OwnedSemaphorePermit) -> Result<Self, Failure> {
+        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+        let limit = if status.is_success() { limit } else { Some(REFUSAL_SIZE) };
+        let body = match limit {
+            Some(limit) => Body::Read(read(response, limit).await?),
+            None => Body::Open(response),
+        };
+        Ok(Self { status, headers, url, body, _permit: permit })
+    }
+
     /// The obstacle that an answer of this status is.
     pub(crate) fn refusal(&self) -> Obstacle {
         let status = self.status.as_u16();
@@ -231,14 +238,40 @@ impl Reply {
     }
 }
 
+/// Sets up the one way in which everything here is asked: our TLS provider, the
+/// operator's authorities, no credentials to another host.
+fn client(options: &Options) -> Result<reqwest::Client, RegistryError> {
+    // An error says that a provider is there already; the process has one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let error = |error: reqwest::Error| RegistryError::Client(root_cause(&error));
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .tls_danger_accept_invalid_certs(options.allow_insecure)
+        .redirect(redirect::Policy::custom(follow))
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT);
+    for pem in &options.authorities {
+        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(error)?;
+        if authorities.is_empty() {
+            return Err(RegistryError::Client("no certificate in the file of certificate authorities".to_owned()));
+        }
+        builder = builder.tls_certs_merge(authorities);
+    }
+    if let Some(pem) = &options.identity {
+        builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(error)?);
+    }
+    builder.build().map_err(error)
+}
+
 /// An attempt that brought no answer.
-struct Failure {
+pub(crate) struct Failure {
     obstacle: Obstacle,
     connect: bool,
 }
 
 impl Failure {
-    fn of(error: &reqwest::Error, url: &str) -> Self {
+    pub(crate) fn of(error: &reqwest::Error, url: &str) -> Self {
         let place = url.parse().map_or_else(|_| url.to_owned(), |url| place(&url));
         let kind = if error.is_redirect() { ObstacleKind::Denied } else { ObstacleKind::Unreachable };
         Self { obstacle: Obstacle::new(kind, None, place, root_cause(error)), connect: error.is_connect() }
@@ -282,12 +315,26 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     attempt.follow()
 }
 
+/// A number from 0 to 1, so that many clients do not come back at the same moment.
+/// The seeds of the standard library's hash tables are random enough for that.
+fn chance() -> f64 {
+    let [byte, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+    f64::from(byte) / 256.0
+}
+
 fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After`: seconds, or a time (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    // A time that has passed asks for no pause.
+    Some(Duration::try_from(time.duration_since(now)).unwrap_or_default())
 }
 
 /// A URL without its query: pre-signed URLs carry secrets there.
@@ -303,4 +350,26 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_time() {
+        let now = "1994-11-06T08:49:30Z".parse().unwrap();
+        for (text, want) in [
+            ("3", Some(3)),
+            ("0", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), want.map(Duration::from_secs), "{text}");
+        }
+    }
 }

@@ -23,8 +23,16 @@ pub(super) struct Subject {
 }
 
 impl Collector<'_> {
-    /// Asks for evidence about a manifest, later and once per repository.
+    /// Asks for evidence about a manifest, later and once per repository: its own,
+    /// and the ones that the operator names.
     pub(super) fn subject(&mut self, digest: Digest, origin: &Origin) {
+        self.subject_in(digest, origin);
+        for elsewhere in self.wanted.evidence.clone() {
+            self.subject_in(digest, &elsewhere);
+        }
+    }
+
+    fn subject_in(&mut self, digest: Digest, origin: &Origin) {
         if self.seen.insert((digest, origin.reference.name())) {
             self.subjects.push(Subject { digest, origin: origin.clone() });
         }
@@ -40,8 +48,9 @@ impl Collector<'_> {
             }
             self.progress.step(format_args!("looking for evidence about {} manifests", level.len()));
             let budget = Budget { limits: &self.limits, held: AtomicU64::new(self.held) };
+            let prefixes = &self.wanted.tag_prefixes;
             let looks: Vec<Look> =
-                stream::iter(level).map(|subject| look(subject, &budget)).buffered(PARALLEL).try_collect().await?;
+                stream::iter(level).map(|subject| look(subject, prefixes, &budget)).buffered(PARALLEL).try_collect().await?;
             for look in looks {
                 self.take_in(look)?;
             }

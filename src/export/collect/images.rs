@@ -31,6 +31,9 @@ impl Collector<'_> {
             Answer::CouldNotLook(obstacle) => return Err(ExportError::Unreachable { reference, obstacle }),
         };
         self.progress.line(format_args!("{reference} is {} (from {})", resolved.digest, origin.source.name()));
+        if let Some(remark) = origin.source.remark() {
+            self.progress.line(format_args!("warning: {}: {remark}", origin.source.name()));
+        }
         let root = described(&resolved);
         let manifest = self.walk(origin, root.clone(), resolved).await?;
         let assembly = &mut self.collection.assembly;
@@ -46,6 +49,7 @@ impl Collector<'_> {
         self.hold(root.digest, resolved.bytes.to_vec())?;
         let mut waiting = vec![(root, top.clone(), 0)];
         let mut walked = BTreeSet::new();
+        let mut images = 0;
         while let Some((descriptor, manifest, depth)) = waiting.pop() {
             if !walked.insert(descriptor.digest) {
                 continue;
@@ -54,12 +58,15 @@ impl Collector<'_> {
             self.subject(descriptor.digest, origin);
             match &manifest.body {
                 Body::Image { config, layers } => {
+                    images += 1;
                     self.want(config, Role::Config, origin);
                     layers.iter().for_each(|layer| self.layer(layer, origin));
                 }
                 Body::Index { manifests } => {
                     self.bound("nested indexes", count(depth + 1), count(self.limits.index_depth))?;
-                    for (child, fetched) in self.children(origin, manifests).await {
+                    let (manifests, omitted) = self.wanted.platforms.split(manifests);
+                    self.collection.assembly.absent.extend(omitted.into_iter().map(not_requested));
+                    for (child, fetched) in self.children(origin, &manifests).await {
                         let Some(below) = self.child(origin, &child, fetched)? else { continue };
                         match child.is_buildkit_attestation() {
                             true => self.buildkit(origin, &child, &below),
@@ -68,6 +75,10 @@ impl Collector<'_> {
                     }
                 }
             }
+        }
+        if images == 0 && !self.wanted.platforms.is_empty() {
+            let reference = origin.reference.to_string();
+            return Err(ExportError::NoSuchPlatform { reference, asked: self.wanted.platforms.to_string() });
         }
         Ok(top)
     }
@@ -127,7 +138,7 @@ impl Collector<'_> {
 
     fn layer(&mut self, layer: &Descriptor, origin: &Origin) {
         let foreign = media::is_nondistributable(&layer.media_type) || !layer.urls.is_empty();
-        let reason = match (self.with_layers, foreign) {
+        let reason = match (self.wanted.layers, foreign) {
             (false, _) => Some(AbsenceReason::LayersNotRequested),
             (true, true) => Some(AbsenceReason::Foreign),
             (true, false) => origin.source.lacks(layer).then_some(AbsenceReason::NotInSource),
@@ -149,6 +160,10 @@ impl Collector<'_> {
             source,
         })
     }
+}
+
+fn not_requested(child: Descriptor) -> Absence {
+    Absence { digest: child.digest, size: child.size, role: Role::Child, reason: AbsenceReason::PlatformNotRequested }
 }
 
 /// The descriptor of a manifest that was fetched.

@@ -63,6 +63,7 @@ enum Lead {
 }
 
 /// What one store answered, with the leads it gave.
+#[derive(Clone)]
 struct Asked {
     method: Method,
     tag: String,
@@ -72,8 +73,10 @@ struct Asked {
     listed: Vec<Listed>,
 }
 
+#[derive(Clone)]
 enum Listed {
-    Fetched(RemoteManifest),
+    /// What a tag names.
+    Fetched(String, RemoteManifest),
     ToFetch(Descriptor),
 }
 
@@ -99,9 +102,9 @@ impl Budget<'_> {
 }
 
 /// Asks all stores for evidence about `subject`.
-pub(super) async fn look(subject: Subject, budget: &Budget<'_>) -> Result<Look, ExportError> {
+pub(super) async fn look(subject: Subject, prefixes: &[String], budget: &Budget<'_>) -> Result<Look, ExportError> {
     let origin = &subject.origin;
-    let legacy = |method| ask_legacy(&subject, method);
+    let legacy = |method| ask_legacy(&subject, method, prefixes);
     let (att, sbom, sig, fallback, api) = futures_util::join!(
         legacy(Method::CosignAtt),
         legacy(Method::CosignSbom),
@@ -132,12 +135,13 @@ pub(super) async fn look(subject: Subject, budget: &Budget<'_>) -> Result<Look, 
             Answer::CouldNotLook(obstacle) => stop(&mut receipt, &mut obstacles, obstacle),
         }
         for digest in asked.listed.iter().map(Listed::digest).collect::<BTreeSet<Digest>>() {
+            let tags = asked.listed.iter().filter(|listed| listed.digest() == digest).map(|listed| listed.tag(&asked.tag));
             match leads.get(&(asked.method, digest)) {
                 Some(Lead::Item(item)) => {
                     receipt.found += 1;
                     receipt.result = LookResult::Found;
                     let known = items.entry(digest).or_insert_with(|| (**item).clone());
-                    known.entry.found_in.push(place(&origin.reference, asked.method, asked.tag.clone()));
+                    known.entry.found_in.extend(tags.map(|tag| place(&origin.reference, asked.method, tag)));
                 }
                 Some(Lead::Note(note)) => receipt.note = (*note).to_owned(),
                 Some(Lead::Obstacle(obstacle)) => stop(&mut receipt, &mut obstacles, obstacle),
@@ -160,20 +164,26 @@ fn stop(receipt: &mut Receipt, obstacles: &mut Vec<(Method, Obstacle)>, obstacle
     obstacles.push((receipt.method, obstacle.clone()));
 }
 
-async fn ask_legacy(subject: &Subject, method: Method) -> Asked {
+/// Asks for the legacy tag, and for the same tag behind each prefix. What one of
+/// them answers does not hide another.
+async fn ask_legacy(subject: &Subject, method: Method, prefixes: &[String]) -> Asked {
     let Subject { digest, origin } = subject;
-    let answer = origin.source.legacy(&origin.reference, digest, method).await;
-    let tag = legacy_tag(digest, method).unwrap_or_default();
-    let mut asked = Asked::new(method, tag);
-    asked.take(answer, |asked, manifests| {
-        asked.status = manifests.first().and_then(|manifest| manifest.status);
-        asked.listed = manifests.into_iter().map(Listed::Fetched).collect();
-        match asked.listed.as_slice() {
-            [one] => Some(one.digest()),
-            _ => None,
-        }
-    });
-    asked
+    let mut asked: Option<Asked> = None;
+    for prefix in [String::new()].iter().chain(prefixes) {
+        let answer = origin.source.legacy(&origin.reference, digest, method, prefix).await;
+        let tag = legacy_tag(digest, method).map(|tag| format!("{prefix}{tag}")).unwrap_or_default();
+        let mut one = Asked::new(method, tag.clone());
+        one.take(answer, |one, manifests| {
+            one.status = manifests.first().and_then(|manifest| manifest.status);
+            one.listed = manifests.into_iter().map(|manifest| Listed::Fetched(tag.clone(), manifest)).collect();
+            match one.listed.as_slice() {
+                [listed] => Some(listed.digest()),
+                _ => None,
+            }
+        });
+        asked = Some(asked.map_or_else(|| one.clone(), |asked| asked.join(one.clone())));
+    }
+    asked.unwrap_or_else(|| Asked::new(method, String::new()))
 }
 
 async fn ask_fallback(subject: &Subject) -> Asked {
@@ -212,6 +222,28 @@ impl Asked {
         Self { method, tag, answer: Answer::None { status: None }, status: None, note: "", listed: Vec::new() }
     }
 
+    /// Two tags of one method as one answer: what is unknown stays unknown, and
+    /// what was found is found.
+    fn join(mut self, other: Self) -> Self {
+        let rank = |answer: &Answer<Option<Digest>>| match answer {
+            Answer::CouldNotLook(_) => 3,
+            Answer::Found(_) => 2,
+            Answer::None { .. } => 1,
+            Answer::NotOffered { .. } => 0,
+        };
+        // One digest does not stand for two answers.
+        let both = matches!((&self.answer, &other.answer), (Answer::Found(_), Answer::Found(_)));
+        if rank(&other.answer) > rank(&self.answer) {
+            self.answer = other.answer;
+            self.status = other.status;
+        }
+        if both {
+            self.answer = Answer::Found(None);
+        }
+        self.listed.extend(other.listed);
+        self
+    }
+
     fn take<T>(&mut self, answer: Answer<T>, found: impl FnOnce(&mut Self, T) -> Option<Digest>) {
         self.answer = match answer {
             Answer::Found(value) => Answer::Found(found(self, value)),
@@ -227,8 +259,16 @@ impl Asked {
 impl Listed {
     fn digest(&self) -> Digest {
         match self {
-            Self::Fetched(manifest) => manifest.digest,
+            Self::Fetched(_, manifest) => manifest.digest,
             Self::ToFetch(descriptor) => descriptor.digest,
+        }
+    }
+
+    /// The tag it was found under: its own, or that of the list.
+    fn tag<'a>(&'a self, list: &'a str) -> &'a str {
+        match self {
+            Self::Fetched(tag, _) => tag,
+            Self::ToFetch(_) => list,
         }
     }
 }
@@ -242,7 +282,7 @@ async fn follow(
     let mut to_fetch = BTreeSet::new();
     for asked in asked {
         to_fetch.extend(asked.listed.iter().filter_map(|listed| match listed {
-            Listed::Fetched(_) => None,
+            Listed::Fetched(..) => None,
             Listed::ToFetch(descriptor) => Some(descriptor.digest),
         }));
     }
@@ -267,7 +307,7 @@ async fn follow(
         for listed in &asked.listed {
             let digest = listed.digest();
             let lead = match listed {
-                Listed::Fetched(manifest) => lead(subject, manifest, Binding::Tag, budget).await?,
+                Listed::Fetched(_, manifest) => lead(subject, manifest, Binding::Tag, budget).await?,
                 Listed::ToFetch(_) => match fetched.get(&digest) {
                     Some(Answer::Found(manifest)) => lead(subject, manifest, Binding::Subject, budget).await?,
                     Some(Answer::None { .. } | Answer::NotOffered { .. }) => Lead::Note(LISTED_MISSING),

@@ -83,15 +83,27 @@ async fn fetch(payload: &Payload, limit: u64) -> Result<Fetched, ExportError> {
     }
     let mut outcome = Fetched::Absent(AbsenceReason::NotInSource);
     for origin in &payload.origins {
-        match origin.source.blob(&origin.reference, descriptor).await {
-            Answer::Found(stream) => match stream.read().await {
-                Ok(bytes) => return Ok(Fetched::Bytes(bytes)),
-                Err(BlobError::Obstacle(obstacle)) => outcome = Fetched::Gap(obstacle),
-                Err(source) => return Err(ExportError::Blob { what: origin.reference.name(), source }),
-            },
+        match read(origin, descriptor).await {
+            Answer::Found(Ok(bytes)) => return Ok(Fetched::Bytes(bytes)),
+            Answer::Found(Err(BlobError::Obstacle(obstacle))) => outcome = Fetched::Gap(obstacle),
+            Answer::Found(Err(source)) => return Err(ExportError::Blob { what: origin.reference.name(), source }),
             Answer::None { .. } | Answer::NotOffered { .. } => {}
             Answer::CouldNotLook(obstacle) => outcome = Fetched::Gap(obstacle),
         }
     }
     Ok(outcome)
+}
+
+/// Reads a blob; once more when what was kept of it earlier was damaged.
+async fn read(origin: &Origin, descriptor: &Descriptor) -> Answer<Result<Vec<u8>, BlobError>> {
+    loop {
+        let read = match origin.source.blob(&origin.reference, descriptor).await {
+            Answer::Found(stream) => stream.read().await,
+            other => return other.map(|_| Ok(Vec::new())),
+        };
+        let is_wrong = matches!(read, Err(BlobError::Digest { .. } | BlobError::Size { .. }));
+        if !(is_wrong && origin.source.forget(&descriptor.digest)) {
+            return Answer::Found(read);
+        }
+    }
 }

@@ -19,20 +19,20 @@ const CHUNK: usize = 1 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Where the members of a layout are.
-pub(super) enum Store {
+pub(crate) enum Store {
     Archive { file: Arc<File>, members: BTreeMap<String, (u64, u64)> },
     Directory(PathBuf),
 }
 
 /// A run of bytes in a file.
-pub(super) struct Extent {
+pub(crate) struct Extent {
     file: Arc<File>,
     offset: u64,
     size: u64,
 }
 
 impl Store {
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
             return Ok(Self::Directory(path.to_owned()));
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Reads a member that is no blob, up to `bound` bytes.
-    pub(super) fn read_member(&self, name: &str, bound: u64) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn read_member(&self, name: &str, bound: u64) -> Result<Option<Vec<u8>>, String> {
         let Some(extent) = self.open_member(name).map_err(|error| error.to_string())? else { return Ok(None) };
         if extent.size > bound {
             return Err(format!("{name} is larger than {bound} bytes"));
@@ -97,7 +97,7 @@ impl Store {
         self.open_member(&format!("{BLOBS}{}", digest.to_hex()))
     }
 
-    fn open_member(&self, name: &str) -> io::Result<Option<Extent>> {
+    pub(crate) fn open_member(&self, name: &str) -> io::Result<Option<Extent>> {
         match self {
             Self::Archive { file, members } => {
                 let extent = |(offset, size): &(u64, u64)| Extent { file: Arc::clone(file), offset: *offset, size: *size };
@@ -129,28 +129,29 @@ impl Extent {
     }
 
     /// The bytes in pieces, read away from the threads that serve sockets.
-    pub(super) fn stream(self, place: String) -> BoxStream<'static, Result<Bytes, BlobError>> {
+    pub(crate) fn stream(self, place: String) -> BoxStream<'static, Result<Bytes, BlobError>> {
         let unreadable = move |error: io::Error| Obstacle::new(ObstacleKind::Unreachable, None, place.clone(), error.to_string());
         stream::try_unfold(self, move |extent| {
             let unreadable = unreadable.clone();
             async move {
-                if extent.size == 0 {
-                    return Ok(None);
-                }
                 let read = tokio::task::spawn_blocking(move || extent.split_front());
                 let read = read.await.map_err(io::Error::other).flatten();
-                read.map(Some).map_err(|error| unreadable(error).into())
+                read.map_err(|error| unreadable(error).into())
             }
         })
         .boxed()
     }
 
-    fn split_front(self) -> io::Result<(Bytes, Self)> {
+    /// The first bytes and what is behind them; `None` at the end.
+    pub(crate) fn split_front(self) -> io::Result<Option<(Bytes, Self)>> {
+        if self.size == 0 {
+            return Ok(None);
+        }
         let length = usize::try_from(self.size).unwrap_or(usize::MAX).min(CHUNK);
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, self.offset).map_err(cut_off)?;
         let length = u64::try_from(length).map_err(io::Error::other)?;
-        Ok((bytes.into(), Self { offset: self.offset + length, size: self.size - length, ..self }))
+        Ok(Some((bytes.into(), Self { offset: self.offset + length, size: self.size - length, ..self })))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ways to misbehave.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use carnet_bundle::Digest;
 
@@ -13,6 +13,8 @@ pub struct Fault {
     pub(super) times: u32,
     pub(super) every: u32,
     pub(super) effect: Effect,
+    /// Paths that were struck, when each is to be struck once.
+    pub(super) struck: Option<BTreeSet<String>>,
 }
 
 /// Sorts of requests.
@@ -41,6 +43,8 @@ pub enum Effect {
     Corrupt,
     /// The connection breaks after so many bytes of the right body.
     CutAfter(usize),
+    /// The right answer with this header in place of its own.
+    Header(&'static str, String),
     /// The right answer with one byte more.
     Longer,
     /// The manifest of this digest, whatever was asked for.
@@ -58,7 +62,7 @@ pub enum Effect {
 impl Fault {
     /// Always and for every path of `route`.
     pub fn on(route: Route, effect: Effect) -> Self {
-        Self { route, text: String::new(), after: 0, times: u32::MAX, every: 1, effect }
+        Self { route, text: String::new(), after: 0, times: u32::MAX, every: 1, effect, struck: None }
     }
 
     /// Only for paths that end with `text`.
@@ -90,10 +94,18 @@ impl Fault {
         self
     }
 
+    /// Never twice for the same path, so that trying again is enough.
+    #[must_use]
+    pub fn once_for_each_path(mut self) -> Self {
+        self.struck = Some(BTreeSet::new());
+        self
+    }
+
     /// The effect on this request, if there is one.
     pub(super) fn strike(&mut self, route: Route, path: &str) -> Option<Effect> {
         let concerns = (self.route == Route::Any || self.route == route) && path.ends_with(&self.text);
-        if !concerns || self.times == 0 {
+        let spared = self.struck.as_ref().is_some_and(|struck| struck.contains(path));
+        if !concerns || spared || self.times == 0 {
             return None;
         }
         if self.after > 0 {
@@ -102,6 +114,9 @@ impl Fault {
         }
         self.after = self.every - 1;
         self.times -= 1;
+        if let Some(struck) = &mut self.struck {
+            struck.insert(path.to_owned());
+        }
         Some(self.effect.clone())
     }
 }

@@ -23,8 +23,6 @@ use super::{
     lock, push,
 };
 
-/// Any text will do; nobody but this registry reads it.
-const TOKEN: &str = "opaque-token";
 const CHUNK: usize = 256 * 1024;
 /// Largest upload that is taken, in one piece.
 const UPLOAD: usize = 1 << 30;
@@ -84,6 +82,7 @@ async fn serve(Extract(state): Extract<Shared>, request: Request) -> Response {
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         authorization: scheme(&parts.headers),
+        from: range_start(&parts.headers).unwrap_or_default(),
         status: plain.status,
     };
     lock(&state).served.push(served);
@@ -147,8 +146,7 @@ fn blob(repository: &Repository, reference: &str, headers: &HeaderMap, ranges: b
     let found = reference.parse().ok().and_then(|digest: Digest| repository.blobs.get(&digest));
     let Some(blob) = found else { return Plain::error(404, "BLOB_UNKNOWN") };
     let size = blob.size();
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| ranges);
-    let from: Option<u64> = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let from = range_start(headers).filter(|_| ranges);
     let plain = Plain::new(200, "application/octet-stream", "");
     let plain = match from {
         Some(from) if from >= size => return Plain::error(416, "RANGE_INVALID"),
@@ -160,6 +158,11 @@ fn blob(repository: &Repository, reference: &str, headers: &HeaderMap, ranges: b
     let from = from.unwrap_or_default();
     let plain = plain.with(header::CONTENT_LENGTH, (size - from).to_string());
     Plain { body: Source::File { blob: blob.clone(), from }, ..plain }
+}
+
+/// N of `Range: bytes=N-`, the one form that clients of registries send.
+fn range_start(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
 fn referrers(repository: &Repository, path: &str, reference: &str, query: &str, page_size: usize) -> Plain {
@@ -181,7 +184,7 @@ fn token(state: &Shared, headers: &HeaderMap) -> Plain {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match wanted {
         Some((user, password)) if given != basic(&user, &password) => Plain::error(401, "UNAUTHORIZED"),
-        _ => Plain::new(200, "application/json", json!({ "token": TOKEN }).to_string()),
+        _ => Plain::new(200, "application/json", json!({ "token": current_token(state) }).to_string()),
     }
 }
 
@@ -192,15 +195,32 @@ fn refresh(state: &Shared, form: &[u8]) -> Plain {
     let given = form.split('&').find_map(|pair| pair.strip_prefix("refresh_token="));
     match wanted {
         Some((_, token)) if given == Some(token.as_str()) => {
-            Plain::new(200, "application/json", json!({ "access_token": TOKEN }).to_string())
+            Plain::new(200, "application/json", json!({ "access_token": current_token(state) }).to_string())
         }
         _ => Plain::error(401, "UNAUTHORIZED"),
     }
 }
 
+/// Any text will do; nobody but this registry reads it.
+fn current_token(state: &Shared) -> String {
+    format!("opaque-token-{}", lock(state).tokens.number)
+}
+
 fn is_authorized(state: &Shared, headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    lock(state).behaviour.credentials.is_none() || given == format!("Bearer {TOKEN}")
+    let right = given == format!("Bearer {}", current_token(state));
+    let mut state = lock(state);
+    if state.behaviour.credentials.is_none() {
+        return true;
+    }
+    if right && state.behaviour.token_uses > 0 {
+        state.tokens.used += 1;
+        if state.tokens.used > state.behaviour.token_uses {
+            state.tokens = super::Tokens { number: state.tokens.number + 1, used: 0 };
+            return false;
+        }
+    }
+    right
 }
 
 fn unauthorized(headers: &HeaderMap) -> Plain {
@@ -223,6 +243,7 @@ fn spoil(plain: Plain, effect: &Effect) -> Plain {
     match effect {
         Effect::Answer(status, content_type, body) => Plain::new(*status, content_type, body.clone()),
         Effect::ContentType(content_type) => plain.with(header::CONTENT_TYPE, content_type.clone()),
+        Effect::Header(name, value) => plain.with(header::HeaderName::from_static(name), value.clone()),
         Effect::Redirect(url) => Plain::new(307, "text/plain", "").with(header::LOCATION, url.clone()),
         Effect::Status(401) => Plain::error(401, "UNAUTHORIZED").with(header::WWW_AUTHENTICATE, "Basic realm=\"x\""),
         // Clients that try again need not wait for a test.
@@ -249,7 +270,10 @@ async fn respond(plain: Plain, head: bool, effect: Option<Effect>) -> Response {
         }
         (Source::File { blob: StoredBlob::File { path, .. }, from }, _) => match effect {
             None => from_file(path, from),
-            Some(_) => spoiled(tokio::fs::read(&path).await.unwrap_or_default().into(), effect),
+            Some(_) => {
+                let bytes = Bytes::from(tokio::fs::read(&path).await.unwrap_or_default());
+                spoiled(bytes.slice(usize::try_from(from).unwrap_or_default()..), effect)
+            }
         },
     };
     response.body(body).unwrap_or_default()

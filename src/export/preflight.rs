@@ -1,0 +1,103 @@
+//! The preflight: the judgement that the far side will make, made now, over the
+//! archive that was written.
+//!
+//! It says early what would fail; it does not replace the verdict. Nothing here
+//! loosens what the far side asks, and what only the far side knows (an identity
+//! given by flag, a later trust root) may still change its mind.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use carnet_bundle::{Limits, Severity};
+use carnet_verify::{Document, Inputs, Report, VerifyArgs, disk::open_container, report::Verdict, run};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::{ExportArgs, Layers};
+
+/// Lines of findings that are shown; the verifier has the others.
+const SHOWN: usize = 10;
+
+/// What the preflight found out.
+pub(crate) enum Preflight {
+    /// The far side would say no, for these reasons.
+    Fail(Vec<String>),
+    /// Nothing here can say what the far side will say, for this reason.
+    NoVerdict(String),
+    Pass,
+}
+
+/// Judges the archive by the documents that were given to the export.
+pub(crate) fn preflight(args: &ExportArgs, references: &[String]) -> Preflight {
+    match judge(args, references) {
+        Err(reason) => Preflight::NoVerdict(reason),
+        Ok(report) if report.verdict() == Verdict::Pass => Preflight::Pass,
+        Ok(report) => Preflight::Fail(reasons(&report)),
+    }
+}
+
+fn judge(args: &ExportArgs, references: &[String]) -> Result<Report, String> {
+    let flags = flags(args)?;
+    let images = match &args.images {
+        Some(path) => document(path)?,
+        None => {
+            let components: Vec<_> =
+                references.iter().map(|reference| json!({ "name": reference, "containerImage": reference })).collect();
+            let text = json!({ "components": components }).to_string();
+            Document { name: "the references of the command line".to_owned(), bytes: text.into_bytes() }
+        }
+    };
+    let read = |path: &Path| fs::read(path);
+    let inputs = Inputs {
+        images: vec![images],
+        policy: args.policy.as_ref().map(document).transpose()?,
+        trusted_root: args.trusted_root.first().map(document).transpose()?,
+        read: &read,
+        trust: carnet_verify::TrustInputs::default(),
+        policy_lock: None,
+        sources: &carnet_verify::disk::sources::Disk,
+    };
+    let mut container = open_container(&args.output_file, &Limits::default()).map_err(|error| error.to_string())?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    run(&flags, &inputs, container.as_mut(), Timestamp::now(), cores).map_err(|error| error.to_string())
+}
+
+/// What the export was told to leave out is not held against it here.
+fn flags(args: &ExportArgs) -> Result<VerifyArgs, String> {
+    let mut words: Vec<std::ffi::OsString> = vec!["carnet-verify".into(), args.output_file.clone().into()];
+    if args.layers == Layers::None {
+        words.push("--layers=none".into());
+    }
+    if args.allow_incomplete {
+        words.push("--allow-incomplete".into());
+    }
+    words.extend(args.platform.iter().map(|platform| format!("--platform={platform}").into()));
+    if let Some(key) = args.public_key.first() {
+        words.extend(["--public-key".into(), key.clone().into()]);
+    }
+    VerifyArgs::read(words).map_err(|error| error.to_string())
+}
+
+fn document(path: &PathBuf) -> Result<Document, String> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error: io::Error| format!("{name}: {error}"))?;
+    Ok(Document { name, bytes })
+}
+
+/// Why the verdict is fail: findings of the bundle, violations of the images.
+fn reasons(report: &Report) -> Vec<String> {
+    let failures = report.carnet.findings.iter().filter(|finding| finding.severity == Severity::Failure);
+    let mut reasons: Vec<String> = failures.map(|f| format!("{} {}: {}", f.code, f.subject, f.message)).collect();
+    for component in &report.components {
+        reasons.extend(component.violations.iter().map(|violation| format!("{}: {}", component.name, violation.msg)));
+    }
+    let more = reasons.len().saturating_sub(SHOWN);
+    reasons.truncate(SHOWN);
+    if more > 0 {
+        reasons.push(format!("and {more} more"));
+    }
+    reasons
+}
