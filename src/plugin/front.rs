@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     demo::{self, DemoArgs},
+    inspect::{self, InspectArgs, TreeArgs},
     verifier,
 };
 
@@ -32,8 +33,23 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Shows what an archive holds, without judging it.
+    Inspect(InspectArgs),
+    /// Shows the images of an archive with everything about them, as a tree.
+    Tree(TreeArgs),
+    /// Makes, fetches and shows trusted_root.json files.
+    Trust(carnet_export::TrustArgs),
+    /// Works on policy.yaml.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Shows a whole crossing on this machine: serve, export, verify, tamper.
     Demo(DemoArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Writes policy.yaml with the commit ids and digests that its sources have now.
+    Pin(carnet_export::PinArgs),
 }
 
 /// Runs `carnet` with the arguments of the process.
@@ -43,6 +59,10 @@ pub fn main() -> ExitCode {
     match Front::try_parse().map(|front| front.command) {
         Ok(Command::Export(args)) => carnet_export::run(&args),
         Ok(Command::Verify { arguments }) => verifier::run(&arguments),
+        Ok(Command::Policy(PolicyCommand::Pin(args))) => carnet_export::pin(&args),
+        Ok(Command::Inspect(args)) => inspect::inspect(&args),
+        Ok(Command::Tree(args)) => inspect::tree(&args),
+        Ok(Command::Trust(args)) => carnet_export::trust(&args),
         Ok(Command::Demo(args)) => demo::run(&args),
         Err(error) => usage(&error),
     }

@@ -7,4 +7,5 @@
 
 pub mod demo;
 pub mod front;
+pub mod inspect;
 pub mod verifier;
