@@ -183,6 +183,15 @@ fn the_unpacked_directory_is_judged_like_the_archive() {
     assert_eq!(judged_directory(dir.path()).status, 0);
 }
 
+/// Who accepts the carried policy must not get an empty one when it was stripped.
+#[test]
+fn a_carried_policy_that_is_not_there_gives_no_verdict() {
+    let archive = exported("app");
+    let mut container = Archive::new(archive.as_slice(), &Limits::default()).unwrap();
+    let ended = judge_with(&mut container, &["--accept-bundled-policy"]);
+    assert!(ended.status == 2 && ended.why[1].contains("policy"), "{ended:?}");
+}
+
 #[test]
 fn a_link_in_the_directory_gives_no_verdict() {
     let dir = tempfile::tempdir().unwrap();
@@ -275,6 +284,10 @@ fn judged_directory(path: &Path) -> Ended {
 }
 
 fn judge(container: &mut dyn carnet_bundle::container::Container) -> Ended {
+    judge_with(container, &[])
+}
+
+fn judge_with(container: &mut dyn carnet_bundle::container::Container, more: &[&str]) -> Ended {
     let words = [
         "carnet-verify",
         "-",
@@ -285,7 +298,7 @@ fn judge(container: &mut dyn carnet_bundle::container::Container) -> Ended {
         "--certificate-oidc-issuer",
         "https://gitlab.local",
     ];
-    let args = VerifyArgs::read(words.map(Into::into)).unwrap();
+    let args = VerifyArgs::read(words.iter().chain(more).map(Into::into)).unwrap();
     let root = testdata("trust/local-sigstore/trusted_root.json");
     let inputs = Inputs {
         images: Vec::new(),

@@ -71,7 +71,9 @@ impl Question {
             lists.extend(carried(media::IMAGES_DOCUMENT));
         }
         let policy = inputs.policy.clone().or_else(|| carried(media::POLICY_DOCUMENT));
-        if policy.is_none() && args.policy_is_remote() {
+        // Whoever strips the policy from an archive must not get an empty one.
+        let relies_on_copy = args.accept_bundled_policy.0 && bundle.is_some();
+        if policy.is_none() && (args.policy_is_remote() || relies_on_copy) {
             return Err(VerifyError::PolicyNotCarried);
         }
 

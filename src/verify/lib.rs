@@ -31,6 +31,6 @@ mod weigh;
 pub use cli::VerifyArgs;
 pub use error::VerifyError;
 pub use inputs::{Document, Inputs, TrustInputs};
-pub use rehearsal::rehearse;
+pub use rehearsal::{Rehearsal, rehearse};
 pub use report::Report;
 pub use run::run;

@@ -23,8 +23,18 @@ use crate::{
     trust::trust_root,
 };
 
+/// What came of a rehearsal.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// Why rules could not be run to their end.
+    pub problems: BTreeSet<String>,
+    /// Parent images that were asked for although no rule speaks of parents: they
+    /// stand in the input, and nobody misses them.
+    pub unasked_parents: BTreeSet<String>,
+}
+
 /// Runs the rules over `bundle` in both readings, with questions answered by
-/// `transport`. Returns why rules could not be run to their end, if so.
+/// `transport`.
 ///
 /// # Errors
 ///
@@ -35,13 +45,14 @@ pub fn rehearse<T: Transport + Clone + 'static>(
     bundle: &Arc<Bundle>,
     transport: &T,
     now: Timestamp,
-) -> Result<Vec<String>, VerifyError> {
-    let mut problems = BTreeSet::new();
+) -> Result<Rehearsal, VerifyError> {
+    let mut rehearsal = Rehearsal::default();
     for compat in [None, Some(Compat::Ec)] {
         let args = VerifyArgs { compat, ..args.clone() };
-        problems.extend(one_reading(args, inputs, bundle, transport.clone(), now)?);
+        let problems = one_reading(args, inputs, bundle, transport.clone(), now, &mut rehearsal.unasked_parents)?;
+        rehearsal.problems.extend(problems);
     }
-    Ok(problems.into_iter().collect())
+    Ok(rehearsal)
 }
 
 fn one_reading<T: Transport + 'static>(
@@ -50,6 +61,7 @@ fn one_reading<T: Transport + 'static>(
     bundle: &Arc<Bundle>,
     transport: T,
     now: Timestamp,
+    unasked_parents: &mut BTreeSet<String>,
 ) -> Result<Vec<String>, VerifyError> {
     let question = Question::read(&args, inputs, Some(bundle))?;
     // Whether a log is asked for is settled on the other side; signatures by key
@@ -75,6 +87,7 @@ fn one_reading<T: Transport + 'static>(
         if !judgement.check(matched, &options).goes_on {
             continue;
         }
+        unasked_parents.extend(rules.unasked_parent(matched, bundle));
         let facts = match rules.facts(matched, bundle) {
             Ok(facts) => facts,
             Err(finding) => {

@@ -132,6 +132,13 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
         facts.gaps.iter().map(weigh).collect()
     }
 
+    /// The parent of an image, when no rule speaks of parents.
+    pub(crate) fn unasked_parent(&self, matched: &Matched, bundle: &Bundle) -> Option<String> {
+        let facts = ImageFacts::read(bundle, matched.digest.as_ref()?);
+        let parents = facts.gaps.into_iter().filter(|gap| matches!(gap, Gap::ParentNotCarried { .. }) && !self.speaks_of(gap));
+        parents.filter_map(|_| facts.parent.as_ref().map(|parent| parent.reference.clone())).next()
+    }
+
     fn speaks_of(&self, gap: &Gap) -> bool {
         let word: &[u8] = match gap {
             Gap::ParentNotCarried { .. } => b"parent",

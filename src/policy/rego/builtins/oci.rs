@@ -125,11 +125,7 @@ pub(super) fn image_files(args: &[Value], session: &Session) -> Answer {
 
 /// The YAML and JSON files directly below `directory` in the image that packed
 /// `layers` make, lowest first, as JSON; `None` where a layer cannot be read.
-pub(crate) fn files_below(
-    directory: &str,
-    image: &Reference,
-    layers: &[Vec<u8>],
-) -> Option<BTreeMap<String, serde_json::Value>> {
+pub(crate) fn files_below(directory: &str, image: &Reference, layers: &[Vec<u8>]) -> Option<BTreeMap<String, serde_json::Value>> {
     let layers = layers.iter().map(|bytes| unpacked(bytes, image)).collect::<Result<Vec<_>, _>>().ok()?;
     let files = files::of_image(&layers, &[directory.to_owned()]).ok()?;
     serde_json::from_str(&files.to_json_str().ok()?).ok()
