@@ -43,6 +43,9 @@ impl Stage {
         let layout = image::simple(&folder.path().join("layout"), LAYERS, size);
         let mut content = Content::new();
         content.add_layout("demo/app", &layout.path).unwrap();
+        // The same under another name tells the requests of one export from those of
+        // a dead one, which may be answered late.
+        content.add_layout("demo/again", &layout.path).unwrap();
         let registry = TestingRegistry::start(content, Behaviour::default()).unwrap();
         let blobs = fs::read_dir(layout.path.join("blobs/sha256")).unwrap().map(Result::unwrap);
         let layers = blobs.map(|blob| (hex_digest(&blob.path()), blob.metadata().unwrap().len()));
@@ -55,12 +58,20 @@ impl Stage {
     }
 
     fn command(&self, output: &str, cache: &str) -> Command {
-        let reference = format!("{}/demo/app:v1", self.registry.host());
+        self.command_for("demo/app", output, cache)
+    }
+
+    fn command_for(&self, repository: &str, output: &str, cache: &str) -> Command {
+        let reference = format!("{}/{repository}:v1", self.registry.host());
         command(&[&reference, "--reproducible", "--quiet", "--cache", &self.path(cache), "-o", &self.path(output)])
     }
 
     fn export(&self, output: &str, cache: &str) {
-        let ended = finish(self.command(output, cache).output().unwrap());
+        self.export_from("demo/app", output, cache);
+    }
+
+    fn export_from(&self, repository: &str, output: &str, cache: &str) {
+        let ended = finish(self.command_for(repository, output, cache).output().unwrap());
         assert_eq!(ended.code, 0, "{ended:?}");
     }
 
@@ -91,48 +102,78 @@ fn from_env(name: &str, default: usize) -> usize {
 
 #[test]
 fn a_killed_export_leaves_nothing_and_the_next_one_fetches_the_rest() {
-    let stage = Stage::new(from_env("CARNET_KILL_MIB", 24));
+    let mib = from_env("CARNET_KILL_MIB", 24);
+    let stage = Stage::new(mib);
     let started = Instant::now();
     stage.export("whole.tar", "cold");
     let duration = started.elapsed();
-    let want = stage.digest("whole.tar");
+    stage.export_from("demo/again", "again.tar", "cold-again");
+    let want = [stage.digest("whole.tar"), stage.digest("again.tar")];
     let mut random = Seeded(20_261_125);
-    let mut midway = 0;
     for n in 0..from_env("CARNET_KILLS", 20) {
         let (folder, cache) = (format!("out-{n}"), format!("cache-{n}"));
         fs::create_dir(stage.path(&folder)).unwrap();
         let output = format!("{folder}/app.tar");
-        let moment = duration.mul_f64(f64::from(u32::try_from(random.next() % 1100).unwrap()) / 1000.0);
         let signal = if n % 5 == 4 { "INT" } else { "KILL" };
-        stop_at(moment, signal, stage.command(&output, &cache).spawn().unwrap());
-        if Path::new(&stage.path(&output)).exists() {
-            assert_eq!(stage.digest(&output), want, "run {n}");
+        let command = stage.command(&output, &cache);
+        if n % 2 == 0 {
+            stop_at_byte(random.next() % (u64::try_from(mib).unwrap() << 20), signal, command, &stage, &cache);
+            assert!(!Path::new(&stage.path(&output)).exists(), "run {n}");
+            assert!(stage.held(&cache).values().any(|length| *length > 0), "run {n}");
+        } else {
+            let part = f64::from(u32::try_from(random.next() % 1100).unwrap()) / 1000.0;
+            stop_at_time(duration.mul_f64(part), signal, command);
         }
-        let held = stage.held(&cache);
-        midway += usize::from(held.values().any(|length| *length > 0) && !Path::new(&stage.path(&output)).exists());
-
-        let before = stage.registry.served().len();
-        stage.export(&output, &cache);
-        assert_eq!(stage.digest(&output), want, "run {n}");
-        let left: Vec<PathBuf> = fs::read_dir(stage.path(&folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(left, [PathBuf::from(stage.path(&output))], "run {n}");
-        let fetched = stage.fetched(before);
-        for (layer, size) in &stage.layers {
-            let from: Vec<u64> =
-                fetched.iter().filter(|served| served.path.ends_with(&layer.to_string())).map(|served| served.from).collect();
-            match held.get(layer).copied().unwrap_or_default() {
-                all if all == *size => assert!(from.is_empty(), "run {n}: {layer} was there, and was asked for from {from:?}"),
-                part => assert_eq!(from, [part], "run {n}: {layer}"),
-            }
-        }
+        resumes(&stage, &folder, &cache, want);
         fs::remove_dir_all(stage.path(&folder)).unwrap();
         fs::remove_dir_all(stage.path(&cache)).unwrap();
     }
-    assert!(midway >= from_env("CARNET_KILLS", 20) / 4, "only {midway} exports were stopped on their way");
 }
 
-/// Sends `signal` after `moment`, unless the child ends before.
-fn stop_at(moment: Duration, signal: &str, mut child: Child) {
+/// Whatever is there of the output is whole; the next export makes it so, leaves
+/// nothing else, and fetches what the cache lacks and nothing else.
+fn resumes(stage: &Stage, folder: &str, cache: &str, [want, want_again]: [Digest; 2]) {
+    let output = format!("{folder}/app.tar");
+    if Path::new(&stage.path(&output)).exists() {
+        assert_eq!(stage.digest(&output), want, "{folder}");
+    }
+    let held = stage.held(cache);
+    let before = stage.registry.served().len();
+    stage.export_from("demo/again", &output, cache);
+    assert_eq!(stage.digest(&output), want_again, "{folder}");
+    let left: Vec<PathBuf> = fs::read_dir(stage.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [PathBuf::from(stage.path(&output))], "{folder}");
+    let mut fetched = stage.fetched(before);
+    fetched.retain(|served| served.path.starts_with("/v2/demo/again/"));
+    for (layer, size) in &stage.layers {
+        let from: Vec<u64> =
+            fetched.iter().filter(|served| served.path.ends_with(&layer.to_string())).map(|served| served.from).collect();
+        match held.get(layer).copied().unwrap_or_default() {
+            all if all == *size => assert!(from.is_empty(), "{folder}: {layer} was there, and was asked for from {from:?}"),
+            part => assert_eq!(from, [part], "{folder}: {layer}"),
+        }
+    }
+}
+
+/// Sends `signal` when the registry has sent so many bytes of layers, and holds the
+/// rest back until the export is dead.
+fn stop_at_byte(byte: u64, signal: &str, mut command: Command, stage: &Stage, cache: &str) {
+    let reached = stage.registry.hold_after(byte.max(1 << 20));
+    let mut child = command.spawn().unwrap();
+    reached.recv_timeout(Duration::from_secs(60)).unwrap();
+    // What was sent is on its way still; some of it is to have arrived.
+    let end = Instant::now() + Duration::from_secs(60);
+    while stage.held(cache).values().all(|length| *length < 1000) && Instant::now() < end {
+        thread::yield_now();
+    }
+    send(signal, &mut child);
+    child.wait().unwrap();
+    stage.registry.release();
+}
+
+/// Sends `signal` after `moment`, unless the export ends before.
+fn stop_at_time(moment: Duration, signal: &str, mut command: Command) {
+    let mut child = command.spawn().unwrap();
     let (ended, end) = mpsc::channel::<()>();
     let mut stderr = child.stderr.take().unwrap();
     let reader = thread::spawn(move || {
@@ -141,11 +182,18 @@ fn stop_at(moment: Duration, signal: &str, mut child: Child) {
         drop(ended);
     });
     if end.recv_timeout(moment) == Err(RecvTimeoutError::Timeout) {
-        // It may have ended meanwhile.
-        let _ = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).output().unwrap();
+        send(signal, &mut child);
     }
     child.wait().unwrap();
     reader.join().unwrap();
+}
+
+/// The export may have ended meanwhile.
+fn send(signal: &str, child: &mut Child) {
+    match signal {
+        "KILL" => child.kill().unwrap(),
+        signal => drop(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).output().unwrap()),
+    }
 }
 
 #[test]

@@ -136,3 +136,22 @@ fn images_are_written_with_tag_and_digest() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(fs::read_to_string(&pinned).unwrap().starts_with("components:\n  - name: \"app\"\n"));
 }
+
+#[test]
+fn the_logs_that_the_far_side_must_know_are_said() {
+    let stage = Stage::new();
+    let needs = "warning: the verifier needs a trusted root with the log ";
+    let ended = stage.export("app", &[]);
+    assert!(
+        ended.code == 0
+            && ended
+                .stderr
+                .contains(&format!("{needs}34cacf6c2f7ac99e84835b1e40649b1f391771ad857f707e1b880d66c9417da3 (3 entries)")),
+        "{ended:?}"
+    );
+    let root = trusted_root();
+    for extra in [["--trusted-root", &root].as_slice(), &["--trusted-root", &root, "-q"]] {
+        let ended = stage.export("app", extra);
+        assert!(ended.code == 0 && !ended.stderr.contains(needs), "{ended:?}");
+    }
+}

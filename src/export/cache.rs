@@ -26,7 +26,6 @@ use carnet_bundle::{Descriptor, Digest};
 use carnet_registry::{BlobError, Chunks};
 use futures_util::{StreamExt, stream};
 
-
 /// Files that were not used for so long are removed when an export starts.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const CHUNK: u64 = 1 << 20;

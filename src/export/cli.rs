@@ -42,6 +42,8 @@ const NO_FILE: u8 = 2;
 /// lacks what --require asks for, or a log denies what it promised; 2 it was not
 /// written.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Exit status: 0 the archive was written; 1 it was written, but would be refused, lacks what \
+    --require asks for, or a log denies what it promised; 2 it was not written.")]
 pub struct ExportArgs {
     /// References to export, such as ghcr.io/org/app:v1 or quay.io/app@sha256:…
     #[arg(value_name = "IMAGES")]
@@ -68,7 +70,8 @@ pub struct ExportArgs {
     pub output_file: PathBuf,
 
     /// Ask this OCI layout instead of a registry: a directory, a tar of one, or what `cosign save`
-    /// wrote; with REPOSITORY for that repository only; may be repeated
+    /// wrote; or docker-archive:PATH, what `docker save` wrote, which holds no evidence; with
+    /// REPOSITORY for that repository only; may be repeated
     #[arg(long, value_name = "[REPOSITORY=]oci:PATH")]
     pub from: Vec<String>,
 

@@ -60,6 +60,12 @@ impl Given {
         Ok(Self { documents, images, policy })
     }
 
+    /// The trusted roots among the documents.
+    pub(crate) fn trusted_roots(&self) -> impl Iterator<Item = &[u8]> {
+        let roots = self.documents.iter().filter(|document| document.media_type == media::TRUSTED_ROOT);
+        roots.map(|document| document.bytes.as_slice())
+    }
+
     /// The images asked for: positional arguments first, then images.yaml; equal
     /// references once.
     pub(crate) fn references(&self, positional: &[String]) -> Result<Vec<Reference>, ExportError> {
@@ -94,9 +100,18 @@ pub(crate) fn record(args: &ExportArgs, origins: &[Origin], upgrade: Option<&Upg
             "allowIncomplete": args.allow_incomplete,
             "allowInsecureRegistry": args.network.allow_insecure_registry,
             "layers": args.layers.to_string(),
-            "platforms": args.platform.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
     });
+    let platforms: Vec<_> = args.platform.iter().map(ToString::to_string).collect();
+    for (name, values) in [
+        ("evidenceRepositories", args.evidence_repository.as_slice()),
+        ("platforms", &platforms),
+        ("tagPrefixes", &args.tag_prefix),
+    ] {
+        if !values.is_empty() {
+            record["options"][name] = values.join(",").into();
+        }
+    }
     if let Some(upgrade) = upgrade {
         let unproved: Vec<_> =
             upgrade.unproved.iter().map(|entry| json!({ "leaf": entry.leaf, "reason": entry.reason })).collect();

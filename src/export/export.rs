@@ -55,14 +55,14 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
     let loose = loose::read(&args.evidence)?;
     // Found out now rather than after gigabytes.
     drop(archive::temporary(&args.output_file)?);
-    let fetched = match &given.policy {
-        Some(policy) => Some(sources::fetch(policy, &Registry::new(args.network.options()?)?).await?),
-        None => None,
-    };
     let cache = cache(args)?;
     let from = args.from.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let places =
         Sources::open(from, Options { requests_per_host: args.parallel.into(), ..args.network.options()? }, cache.clone())?;
+    let fetched = match &given.policy {
+        Some(policy) => Some(sources::fetch(policy, &places).await?),
+        None => None,
+    };
     let origins = places.origins(&references)?;
     let wanted = Wanted {
         layers: args.layers == Layers::All,
@@ -73,8 +73,12 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
     let mut collection = Collector::new(wanted, progress).collect(&origins).await?;
     let assembly = &mut collection.assembly;
     loose::bind(loose, assembly)?;
-    let upgrade = upgrade(args, &given, assembly, progress).await?;
+    let logs = Logs::new(given.trusted_roots());
+    let unknown = proofs::unknown_logs(assembly, &logs);
+    let upgrade = upgrade(args, &logs, assembly, progress).await?;
     let shortfalls = require::unmet(&args.require, assembly);
+    let policy = given.documents.iter().find(|document| document.media_type == media::POLICY_DOCUMENT);
+    let policy = policy.map(|document| document.bytes.clone()).filter(|_| !args.no_preflight);
     let mut documents = given.documents;
     if let Some(fetched) = fetched {
         for warning in &fetched.warnings {
@@ -90,7 +94,7 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
             public_key: args.public_key.first().cloned(),
         };
         for problem in rehearsal::record(given, Arc::new(places), &origins, &mut collection).await? {
-            progress.line(format_args!("warning: the policy could not be run: {problem}"));
+            progress.line(format_args!("warning: not all that the policy asks for is recorded: {problem}"));
         }
     }
     let assembly = &mut collection.assembly;
@@ -103,10 +107,16 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
     };
     if !report.names.is_empty() {
         report.shortfalls.extend(shortfalls);
-        judge(args, &references, &mut report, progress).await;
+        if let Some(policy) = policy {
+            judge(args, &references, policy, &mut report, progress).await;
+        }
     }
     let alarms = upgrade.into_iter().flat_map(|upgrade| upgrade.unproved);
     report.unproved(alarms.collect());
+    let needs = |(id, count): (String, usize)| {
+        format!("the verifier needs a trusted root with the log {id} ({count} entries); `carnet trust` fetches or makes one")
+    };
+    report.warnings.extend(unknown.into_iter().map(needs));
     report.warnings.extend(cache.as_ref().and_then(Cache::problem).map(|problem| format!("the cache was not used: {problem}")));
     Ok(report)
 }
@@ -141,7 +151,7 @@ fn evidence_repositories(args: &ExportArgs) -> Result<Vec<Reference>, ExportErro
 /// Fetches inclusion proofs, as far as they are wanted.
 async fn upgrade(
     args: &ExportArgs,
-    given: &Given,
+    logs: &Logs,
     assembly: &mut Assembly,
     progress: &Progress,
 ) -> Result<Option<Upgrade>, ExportError> {
@@ -150,10 +160,8 @@ async fn upgrade(
     if mode == Proofs::Skip {
         return Ok(None);
     }
-    let roots = given.documents.iter().filter(|document| document.media_type == media::TRUSTED_ROOT);
-    let logs = Logs::new(roots.map(|document| document.bytes.as_slice()));
     let client = Registry::new(args.network.options()?);
-    let upgrade = proofs::upgrade(assembly, &logs, &args.rekor_url, client, progress).await;
+    let upgrade = proofs::upgrade(assembly, logs, &args.rekor_url, client, progress).await;
     match upgrade.unproved.first() {
         Some(first) if mode == Proofs::Require => {
             Err(ExportError::Proofs { count: upgrade.unproved.len(), first: format!("{}: {}", first.leaf, first.reason) })
@@ -162,15 +170,12 @@ async fn upgrade(
     }
 }
 
-/// Judges the archive as the far side will, when there is a policy to judge it by.
-async fn judge(args: &ExportArgs, references: &[Reference], report: &mut Report, progress: &Progress) {
-    if args.policy.is_none() || args.no_preflight {
-        return;
-    }
+/// Judges the archive as the far side will.
+async fn judge(args: &ExportArgs, references: &[Reference], policy: Vec<u8>, report: &mut Report, progress: &Progress) {
     progress.step("judging the archive");
     let (args, references) = (args.clone(), references.iter().map(ToString::to_string).collect::<Vec<_>>());
     // A panic in there has been printed, and the file is there.
-    let Ok(outcome) = tokio::task::spawn_blocking(move || preflight(&args, &references)).await else { return };
+    let Ok(outcome) = tokio::task::spawn_blocking(move || preflight(&args, &references, policy)).await else { return };
     match outcome {
         Preflight::Pass => {}
         Preflight::NoVerdict(reason) => {

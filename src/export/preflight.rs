@@ -30,16 +30,17 @@ pub(crate) enum Preflight {
     Pass,
 }
 
-/// Judges the archive by the documents that were given to the export.
-pub(crate) fn preflight(args: &ExportArgs, references: &[String]) -> Preflight {
-    match judge(args, references) {
+/// Judges the archive by the documents that were given to the export; `policy` is
+/// the document that `--policy` named, wherever it was.
+pub(crate) fn preflight(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Preflight {
+    match judge(args, references, policy) {
         Err(reason) => Preflight::NoVerdict(reason),
         Ok(report) if report.verdict() == Verdict::Pass => Preflight::Pass,
         Ok(report) => Preflight::Fail(reasons(&report)),
     }
 }
 
-fn judge(args: &ExportArgs, references: &[String]) -> Result<Report, String> {
+fn judge(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Result<Report, String> {
     let flags = flags(args)?;
     let images = match &args.images {
         Some(path) => document(path)?,
@@ -53,11 +54,12 @@ fn judge(args: &ExportArgs, references: &[String]) -> Result<Report, String> {
     let read = |path: &Path| fs::read(path);
     let inputs = Inputs {
         images: vec![images],
-        policy: args.policy.as_ref().map(document).transpose()?,
+        policy: Some(Document { name: "policy.yaml".to_owned(), bytes: policy }),
         trusted_root: args.trusted_root.first().map(document).transpose()?,
         read: &read,
         trust: carnet_verify::TrustInputs::default(),
-        policy_lock: None,
+        // Written beside the archive, so the operator means to carry it.
+        policy_lock: args.lock.as_ref().map(document).transpose()?,
         sources: &carnet_verify::disk::sources::Disk,
     };
     let mut container = open_container(&args.output_file, &Limits::default()).map_err(|error| error.to_string())?;

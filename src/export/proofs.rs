@@ -34,6 +34,16 @@ const ANSWER: u64 = 16 << 20;
 /// Entries that are asked for; logs limit how often they are asked.
 const ENTRIES: usize = 1_000;
 
+/// The logs that evidence names and no trusted root knows, with the number of their
+/// entries: the far side needs a root that has them.
+pub(crate) fn unknown_logs(assembly: &Assembly, logs: &Logs) -> BTreeMap<String, usize> {
+    let mut unknown = BTreeMap::new();
+    for id in promise::log_ids(assembly).into_iter().filter(|id| logs.find(id).is_none()) {
+        *unknown.entry(id).or_default() += 1;
+    }
+    unknown
+}
+
 /// What became of the promises.
 #[derive(Debug, Default)]
 pub(crate) struct Upgrade {

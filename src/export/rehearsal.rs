@@ -13,7 +13,7 @@ use carnet_bundle::{
     container::{Container, ContainerError, Keep, Member, Names},
     media, open,
 };
-use carnet_verify::{Inputs, VerifyArgs, disk::sources::Disk, rehearse};
+use carnet_verify::{Inputs, Rehearsal, VerifyArgs, disk::sources::Disk, rehearse};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::{runtime::Handle, task};
@@ -49,16 +49,24 @@ pub(crate) async fn record(
     let ran = task::spawn_blocking(move || run(&given, &Arc::new(bundle), &asking)).await;
     let recorded = recorder.finish()?;
     collection.assembly = recorded.assembly;
-    collection.gaps.extend(recorded.gaps);
-    Ok(match ran {
-        Ok(Ok(problems)) => problems,
-        Ok(Err(reason)) => vec![reason],
+    let Rehearsal { mut problems, unasked_parents } = match ran {
+        Ok(Ok(rehearsal)) => rehearsal,
+        Ok(Err(reason)) => Rehearsal { problems: [reason].into(), ..Rehearsal::default() },
         // A panic in there has been printed.
-        Err(error) => vec![error.to_string()],
-    })
+        Err(error) => Rehearsal { problems: [error.to_string()].into(), ..Rehearsal::default() },
+    };
+    let digests: Vec<&str> = unasked_parents.iter().filter_map(|parent| parent.split('@').nth(1)).collect();
+    for gap in recorded.gaps {
+        if digests.iter().any(|digest| gap.question.contains(digest)) {
+            problems.insert(format!("{}: {}", gap.question, gap.obstacle));
+        } else {
+            collection.gaps.push(gap);
+        }
+    }
+    Ok(problems.into_iter().collect())
 }
 
-fn run(given: &Given, bundle: &Arc<Bundle>, recorder: &Arc<Recorder>) -> Result<Vec<String>, String> {
+fn run(given: &Given, bundle: &Arc<Bundle>, recorder: &Arc<Recorder>) -> Result<Rehearsal, String> {
     let mut words: Vec<std::ffi::OsString> = vec!["carnet-verify".into(), "collection".into()];
     if let Some(key) = &given.public_key {
         words.extend(["--public-key".into(), key.clone().into()]);

@@ -23,13 +23,14 @@ use carnet_policy::{
         codes, resolve, url::GitLocation,
     },
 };
-use carnet_registry::Registry;
 use carnet_verify::disk::sources::{Disk, read as read_directory};
 use tokio::task;
 
 use artifact::PullError;
 use git::{Git, GitError};
 use https::HttpsError;
+
+use crate::{error::ExportError, source::Sources};
 
 pub use pin::{PinArgs, run as pin};
 
@@ -53,6 +54,8 @@ pub(crate) enum FetchError {
     Git { url: String, source: GitError },
     #[error("{url}: {source}")]
     Https { url: String, source: HttpsError },
+    #[error(transparent)]
+    Elsewhere(Box<ExportError>),
     #[error("cannot write the policy lock: {0}")]
     Lock(#[from] JsonError),
     #[error("no suitable config file found at {0}")]
@@ -69,10 +72,16 @@ pub(crate) enum FetchError {
     NotADocument(String),
 }
 
-/// Fetches every source of `policy`, each URL once.
-pub(crate) async fn fetch(policy: &Policy, registry: &Registry) -> Result<Fetched, FetchError> {
+impl From<ExportError> for FetchError {
+    fn from(error: ExportError) -> Self {
+        Self::Elsewhere(Box::new(error))
+    }
+}
+
+/// Fetches every source of `policy`, each URL once; artifacts come from `sources`.
+pub(crate) async fn fetch(policy: &Policy, sources: &Sources) -> Result<Fetched, FetchError> {
     let urls = policy.sources.iter().flat_map(|group| group.policy.iter().chain(&group.data));
-    let mut fetcher = Fetcher { registry, git: Arc::default(), https: None, content: BTreeMap::new(), warnings: Vec::new() };
+    let mut fetcher = Fetcher { sources, git: Arc::default(), https: None, content: BTreeMap::new(), warnings: Vec::new() };
     let mut locked: BTreeMap<&str, LockedSource> = BTreeMap::new();
     for text in urls {
         if !locked.contains_key(text.as_str())
@@ -156,7 +165,7 @@ impl Carried for Fetched {
 type Content = BTreeMap<Digest, (&'static str, Vec<u8>)>;
 
 struct Fetcher<'r> {
-    registry: &'r Registry,
+    sources: &'r Sources,
     git: Arc<Git>,
     https: Option<reqwest::Client>,
     content: Content,
@@ -173,7 +182,7 @@ impl Fetcher<'_> {
                 (Some(Revision::Commit(fetched.commit)), locked)
             }
             Location::Oci { reference } => {
-                let fetched = artifact::fetch(self.registry, reference).await;
+                let fetched = artifact::fetch(self.sources.elsewhere(reference)?.as_ref(), reference).await;
                 let fetched = fetched.map_err(|source| FetchError::Pull { url: url.to_string(), source })?;
                 let manifest = self.keep(media::OPAQUE, fetched.manifest);
                 let mut layers = Vec::new();

@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -25,7 +26,7 @@ use serde::Deserialize;
 use crate::{
     answer::{Obstacle, ObstacleKind},
     credentials::{Credential, CredentialFiles},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, is_loopback},
     options::Options,
     transport::{CONNECT_TIMEOUT, READ_TIMEOUT, RegistryError, USER_AGENT, root_cause},
 };
@@ -189,16 +190,31 @@ impl Challenge {
     }
 }
 
-/// A registry on https must not send credentials into the clear.
+/// A registry on https must not send credentials into the clear, and one elsewhere
+/// must not point at this machine or its link (server-side request forgery).
 fn check_realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<(), Obstacle> {
+    let denied = |reason: String| Err(Obstacle::new(ObstacleKind::Denied, Some(401), endpoint.host.clone(), reason));
+    let host = challenge.realm.host_str().unwrap_or_default();
+    if is_local(host) && !is_local(&endpoint.host) {
+        return denied(format!("the token service is on {host}, which is this machine or its link"));
+    }
     match challenge.realm.scheme() {
         "https" => Ok(()),
         "http" if endpoint.scheme == "http" => Ok(()),
-        scheme => {
-            let reason = format!("the token service is asked over {scheme}, the registry over {}", endpoint.scheme);
-            Err(Obstacle::new(ObstacleKind::Denied, Some(401), endpoint.host.clone(), reason))
-        }
+        scheme => denied(format!("the token service is asked over {scheme}, the registry over {}", endpoint.scheme)),
     }
+}
+
+/// Whether `host` is this machine, or an address of the link it is on, such as the
+/// metadata service of a cloud.
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').split(']').next().unwrap_or_default();
+    let is_link = match address.parse().or_else(|_| address.split(':').next().unwrap_or_default().parse()) {
+        Ok(IpAddr::V4(v4)) => v4.is_link_local() || v4.is_unspecified(),
+        Ok(IpAddr::V6(v6)) => v6.is_unicast_link_local() || v6.is_unspecified(),
+        Err(_) => false,
+    };
+    is_link || is_loopback(host)
 }
 
 /// Both names occur, and some services give both.
@@ -308,10 +324,18 @@ mod tests {
 
     #[test]
     fn a_registry_on_https_cannot_name_a_realm_in_the_clear() {
-        let check = |scheme, realm: &str| {
-            let endpoint = Endpoint { scheme, host: "r.example".to_owned() };
+        let check_from = |host: &str, scheme, realm: &str| {
+            let endpoint = Endpoint { scheme, host: host.to_owned() };
             check_realm(&endpoint, &Challenge { realm: realm.parse().unwrap(), service: None })
         };
+        let check = |scheme, realm: &str| check_from("r.example", scheme, realm);
+        for realm in
+            ["https://127.0.0.1/", "https://169.254.169.254/", "https://[::1]:5000/", "https://[fe80::1]/", "https://0.0.0.0/"]
+        {
+            assert_eq!(check("https", realm).unwrap_err().kind, ObstacleKind::Denied, "{realm}");
+        }
+        assert!(check("https", "https://10.0.0.1/").is_ok());
+        assert!(check_from("127.0.0.1:5000", "http", "http://127.0.0.1:5001/").is_ok());
         assert!(check("https", "https://auth.example/").is_ok());
         assert!(check("http", "http://auth.example/").is_ok());
         assert_eq!(check("https", "http://auth.example/").unwrap_err().kind, ObstacleKind::Denied);

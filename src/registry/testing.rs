@@ -12,13 +12,13 @@ mod routes;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
 };
 
 pub use content::Content;
 pub use faults::{Effect, Fault, Route};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How a well-behaved registry differs from another.
 #[derive(Clone, Debug)]
@@ -73,6 +73,15 @@ struct State {
     faults: Vec<Fault>,
     served: Vec<Served>,
     tokens: Tokens,
+    hold: Option<Hold>,
+    released: Arc<Notify>,
+}
+
+/// How many bytes of blobs may still be sent, and who hears when there are none.
+#[derive(Debug)]
+struct Hold {
+    left: u64,
+    reached: Option<mpsc::Sender<()>>,
 }
 
 /// The one token that is good now, by its number, and how often it was used.
@@ -94,8 +103,15 @@ impl TestingRegistry {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let state: Shared =
-            Arc::new(Mutex::new(State { content, behaviour, faults: Vec::new(), served: Vec::new(), tokens: Tokens::default() }));
+        let state: Shared = Arc::new(Mutex::new(State {
+            content,
+            behaviour,
+            faults: Vec::new(),
+            served: Vec::new(),
+            tokens: Tokens::default(),
+            hold: None,
+            released: Arc::default(),
+        }));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let router = routes::router(Arc::clone(&state));
@@ -130,6 +146,21 @@ impl TestingRegistry {
     /// Behaves again.
     pub fn heal(&self) {
         lock(&self.state).faults.clear();
+    }
+
+    /// Stops to send after so many bytes of blobs that are files. The receiver hears
+    /// when that is; nothing more comes until [`Self::release`].
+    pub fn hold_after(&self, bytes: u64) -> mpsc::Receiver<()> {
+        let (reached, receiver) = mpsc::channel();
+        lock(&self.state).hold = Some(Hold { left: bytes, reached: Some(reached) });
+        receiver
+    }
+
+    /// Sends on.
+    pub fn release(&self) {
+        let mut state = lock(&self.state);
+        state.hold = None;
+        state.released.notify_waiters();
     }
 
     /// Every request served so far.

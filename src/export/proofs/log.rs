@@ -16,6 +16,9 @@ pub(crate) struct Logs(Vec<Log>);
 /// One log.
 pub(super) struct Log {
     pub(super) url: String,
+    /// What the trusted root calls it, in hex; not the digest of the key for logs of
+    /// Rekor version 2.
+    name: String,
     id: Digest,
     key: PublicKey,
 }
@@ -32,7 +35,7 @@ impl Logs {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<&Log> {
-        self.0.iter().find(|log| log.id.to_hex() == id)
+        self.0.iter().find(|log| log.name == id)
     }
 }
 
@@ -46,7 +49,9 @@ fn logs(root: &[u8]) -> Vec<Log> {
         let der = STANDARD.decode(log.pointer("/publicKey/rawBytes")?.as_str()?).ok()?;
         let key = PublicKey::from_der(&der).ok()?;
         let url = log.get("baseUrl").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Log { url, id: Digest::of(key.as_der()), key })
+        let id = STANDARD.decode(log.pointer("/logId/keyId")?.as_str()?).ok()?;
+        let name = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(Log { url, name, id: Digest::of(key.as_der()), key })
     })
     .collect()
 }

@@ -26,26 +26,46 @@ pub(super) struct Promise {
 
 /// Every promise without a proof in what was collected, by leaf.
 pub(super) fn promises(assembly: &Assembly) -> Promises {
-    let mut found = Promises::new();
-    let mut bundles: Vec<&[u8]> =
-        assembly.documents.iter().filter(|d| d.media_type == media::LOOSE_EVIDENCE).map(|d| d.bytes.as_slice()).collect();
-    for entry in &assembly.evidence {
-        let Some(manifest) = manifest(assembly, &entry.digest) else { continue };
-        for layer in manifest.layers() {
-            match entry.kind {
-                EvidenceKind::Simplesigning | EvidenceKind::Dsse => {
-                    let promise = layer.annotations.get(BUNDLE).and_then(|text| legacy(text));
-                    found.extend(promise.map(|promise| (leaf_hash(&promise.body), promise)));
+    let material = Material::of(assembly);
+    let bundles = material.bundles.iter().flat_map(|bundle| log_entries(bundle)).filter_map(|entry| promise(&entry));
+    let found = material.annotations.iter().filter_map(|text| legacy(text)).chain(bundles);
+    found.map(|promise| (leaf_hash(&promise.body), promise)).collect()
+}
+
+/// The id of the log of every entry in what was collected, in hex.
+pub(super) fn log_ids(assembly: &Assembly) -> Vec<String> {
+    let material = Material::of(assembly);
+    let bundles = material.bundles.iter().flat_map(|bundle| log_entries(bundle)).filter_map(|entry| log_id(&entry));
+    material.annotations.iter().filter_map(|text| legacy(text)).map(|promise| promise.log_id).chain(bundles).collect()
+}
+
+/// Where log entries can stand.
+#[derive(Default)]
+struct Material<'a> {
+    annotations: Vec<String>,
+    bundles: Vec<&'a [u8]>,
+}
+
+impl<'a> Material<'a> {
+    fn of(assembly: &'a Assembly) -> Self {
+        let loose = assembly.documents.iter().filter(|document| document.media_type == media::LOOSE_EVIDENCE);
+        let mut material = Self { bundles: loose.map(|document| document.bytes.as_slice()).collect(), ..Self::default() };
+        for entry in &assembly.evidence {
+            let Some(manifest) = manifest(assembly, &entry.digest) else { continue };
+            for layer in manifest.layers() {
+                match entry.kind {
+                    EvidenceKind::Simplesigning | EvidenceKind::Dsse => {
+                        material.annotations.extend(layer.annotations.get(BUNDLE).cloned());
+                    }
+                    EvidenceKind::SigstoreBundle => {
+                        material.bundles.extend(assembly.blobs.get(&layer.digest).map(Vec::as_slice));
+                    }
+                    _ => {}
                 }
-                EvidenceKind::SigstoreBundle => bundles.extend(assembly.blobs.get(&layer.digest).map(Vec::as_slice)),
-                _ => {}
             }
         }
+        material
     }
-    for bundle in bundles {
-        found.extend(entries(bundle).into_iter().map(|promise| (leaf_hash(&promise.body), promise)));
-    }
-    found
 }
 
 fn manifest(assembly: &Assembly, digest: &Digest) -> Option<Manifest> {
@@ -68,24 +88,27 @@ fn legacy(text: &str) -> Option<Promise> {
     })
 }
 
-/// The entries of a Sigstore bundle that have a promise and no proof that leads to
-/// a checkpoint.
-fn entries(bundle: &[u8]) -> Vec<Promise> {
-    let Ok(bundle) = json::parse(bundle) else { return Vec::new() };
-    let entries = bundle.pointer("/verificationMaterial/tlogEntries").and_then(Value::as_array);
-    entries.into_iter().flatten().filter_map(entry).collect()
+/// The log entries of a Sigstore bundle.
+fn log_entries(bundle: &[u8]) -> Vec<Value> {
+    let bundle = json::parse(bundle).unwrap_or_default();
+    bundle.pointer("/verificationMaterial/tlogEntries").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-fn entry(entry: &Value) -> Option<Promise> {
+fn log_id(entry: &Value) -> Option<String> {
+    let id = bytes(entry.pointer("/logId/keyId"))?;
+    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// An entry that has a promise, and no proof that leads to a checkpoint.
+fn promise(entry: &Value) -> Option<Promise> {
     let checkpoint = entry.pointer("/inclusionProof/checkpoint/envelope").and_then(Value::as_str);
     if checkpoint.is_some_and(|text| !text.is_empty()) {
         return None;
     }
-    let id = bytes(entry.pointer("/logId/keyId"))?;
     Some(Promise {
         body: bytes(entry.get("canonicalizedBody"))?,
         log_index: number(entry.get("logIndex"))?,
-        log_id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        log_id: log_id(entry)?,
         integrated_time: number(entry.get("integratedTime"))?.try_into().ok()?,
         signature: bytes(entry.pointer("/inclusionPromise/signedEntryTimestamp"))?,
     })

@@ -5,7 +5,9 @@ use carnet_policy::sources::{
     artifact::{ArtifactError, titled_layers},
     limits::MAX_BYTES,
 };
-use carnet_registry::{Answer, BlobError, Obstacle, Registry};
+use carnet_registry::{Answer, BlobError, Obstacle};
+
+use crate::source::Source;
 
 /// An artifact as served: the manifest, and the layers that are files.
 pub(crate) struct Fetched {
@@ -30,15 +32,15 @@ pub(crate) enum PullError {
 }
 
 /// Pulls the artifact that `reference` names.
-pub(crate) async fn fetch(registry: &Registry, reference: &Reference) -> Result<Fetched, PullError> {
-    let manifest = found(registry.manifest(reference).await, || reference.to_string())?;
+pub(crate) async fn fetch(source: &dyn Source, reference: &Reference) -> Result<Fetched, PullError> {
+    let manifest = found(source.manifest(reference).await, || reference.to_string())?;
     let files = titled_layers(&manifest.bytes)?;
     if files.iter().map(|(_, layer)| layer.size).fold(0, u64::saturating_add) > MAX_BYTES {
         return Err(PullError::TooLarge(MAX_BYTES));
     }
     let mut layers = Vec::new();
     for (title, layer) in files {
-        let stream = found(registry.blob(reference, &layer).await, || format!("layer {title:?} of {reference}"))?;
+        let stream = found(source.blob(reference, &layer).await, || format!("layer {title:?} of {reference}"))?;
         layers.push((layer.digest, stream.read().await?));
     }
     Ok(Fetched { manifest: manifest.bytes.to_vec(), layers })

@@ -11,10 +11,11 @@ use carnet_policy::{
     Policy, PolicyError,
     sources::{Location, SourceUrl, rewrite},
 };
-use carnet_registry::{CredentialFiles, Options, Registry, RegistryError};
+use carnet_registry::{CredentialFiles, Options};
 use clap::Args;
 
 use super::{FetchError, Fetched, fetch};
+use crate::source::Sources;
 use crate::terminal::say;
 
 const NOT_DONE: u8 = 2;
@@ -53,8 +54,6 @@ enum PinFailure {
     Policy(#[from] PolicyError),
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
     #[error("cannot write {path}: {source}")]
@@ -78,8 +77,8 @@ async fn pin(args: &PinArgs) -> Result<(), PinFailure> {
     let file = args.policy.display().to_string();
     let policy = Policy::parse(&bytes, &file)?;
     let credentials = CredentialFiles::from_env();
-    let registry = Registry::new(Options { allow_http: args.allow_http_registry, credentials, ..Options::default() })?;
-    let fetched = fetch(&policy, &registry).await?;
+    let options = Options { allow_http: args.allow_http_registry, credentials, ..Options::default() };
+    let fetched = fetch(&policy, &Sources::open(Vec::new(), options, None).map_err(FetchError::from)?).await?;
     let pinned = rewrite(&bytes, &file, |url| line(&fetched, url))?;
     for url in policy.sources.iter().flat_map(|group| group.policy.iter().chain(&group.data)) {
         if SourceUrl::parse(url).is_ok_and(|url| matches!(url.location(), Location::Https { .. })) {

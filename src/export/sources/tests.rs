@@ -20,8 +20,8 @@ fn rules() -> TempDir {
     folder
 }
 
-fn registry() -> Registry {
-    Registry::new(Options { credentials: CredentialFiles::none(), ..Options::default() }).unwrap()
+fn registry() -> Sources {
+    Sources::open(Vec::new(), Options { credentials: CredentialFiles::none(), ..Options::default() }, None).unwrap()
 }
 
 fn policy(rules: &str, data: &str) -> Policy {

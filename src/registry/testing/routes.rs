@@ -1,6 +1,6 @@
 //! The HTTP side of a testing registry.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use axum::{
     Router,
@@ -86,7 +86,7 @@ async fn serve(Extract(state): Extract<Shared>, request: Request) -> Response {
         status: plain.status,
     };
     lock(&state).served.push(served);
-    respond(plain, parts.method == Method::HEAD, effect).await
+    respond(&state, plain, parts.method == Method::HEAD, effect).await
 }
 
 fn route(path: &str) -> Route {
@@ -255,7 +255,7 @@ fn spoil(plain: Plain, effect: &Effect) -> Plain {
     }
 }
 
-async fn respond(plain: Plain, head: bool, effect: Option<Effect>) -> Response {
+async fn respond(state: &Shared, plain: Plain, head: bool, effect: Option<Effect>) -> Response {
     let mut response = Response::builder().status(StatusCode::from_u16(plain.status).unwrap_or(StatusCode::OK));
     for (name, value) in &plain.headers {
         if *name != header::CONTENT_LENGTH || !matches!(effect, Some(Effect::Longer)) {
@@ -269,7 +269,7 @@ async fn respond(plain: Plain, head: bool, effect: Option<Effect>) -> Response {
             spoiled(bytes.slice(usize::try_from(from).unwrap_or_default()..), effect)
         }
         (Source::File { blob: StoredBlob::File { path, .. }, from }, _) => match effect {
-            None => from_file(path, from),
+            None => from_file(Shared::clone(state), path, from),
             Some(_) => {
                 let bytes = Bytes::from(tokio::fs::read(&path).await.unwrap_or_default());
                 spoiled(bytes.slice(usize::try_from(from).unwrap_or_default()..), effect)
@@ -303,19 +303,40 @@ fn spoiled(bytes: Bytes, effect: Option<Effect>) -> Body {
     }
 }
 
-fn from_file(path: std::path::PathBuf, from: u64) -> Body {
+fn from_file(state: Shared, path: std::path::PathBuf, from: u64) -> Body {
     let opened = async move {
         let mut file = tokio::fs::File::open(path).await?;
         file.set_max_buf_size(CHUNK);
         file.seek(io::SeekFrom::Start(from)).await?;
-        Ok::<_, io::Error>(stream::try_unfold(file, |mut file| async move {
+        Ok::<_, io::Error>(stream::try_unfold((state, file), |(state, mut file)| async move {
             let mut chunk = Vec::with_capacity(CHUNK);
             let read = file.read_buf(&mut chunk).await?;
-            Ok((read > 0).then(|| (Bytes::from(chunk), file)))
+            pass(&state, u64::try_from(read).unwrap_or_default()).await;
+            Ok((read > 0).then(|| (Bytes::from(chunk), (state, file))))
         }))
     };
     Body::from_stream(stream::once(opened).flat_map(|opened| match opened {
         Ok(chunks) => chunks.boxed(),
         Err(error) => stream::iter([Err(error)]).boxed(),
     }))
+}
+
+/// Waits while the registry is held.
+async fn pass(state: &Shared, length: u64) {
+    loop {
+        let released = Arc::clone(&lock(state).released);
+        let mut released = std::pin::pin!(released.notified());
+        released.as_mut().enable();
+        {
+            let mut state = lock(state);
+            let Some(hold) = &mut state.hold else { return };
+            if let Some(left) = hold.left.checked_sub(length) {
+                hold.left = left;
+                return;
+            }
+            // Who does not listen any more need not hear.
+            hold.reached.take().map(|reached| reached.send(()));
+        }
+        released.await;
+    }
 }
