@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     cli::VerifyArgs,
+    codes,
     error::VerifyError,
     inputs::{Inputs, Question},
     judge::{Judgement, in_parallel},
@@ -147,12 +148,20 @@ fn judge(
         };
         let policy_input =
             facts.as_ref().and_then(|facts| judgement.policy_input(facts, matched, &options, &snapshot, &report.policy));
-        if let (Some(rules), Some(facts), Some(input)) = (rules, &facts, &policy_input) {
-            judged.findings.extend(rules.gaps(matched, facts));
-            rules.evaluate(matched, input, &mut judged.outcome, &mut judged.findings)?;
-            if !args.info.0 {
-                judged.outcome.reduce();
+        match (rules, &facts, &policy_input) {
+            (Some(rules), Some(facts), Some(input)) => {
+                judged.findings.extend(rules.gaps(matched, facts));
+                rules.evaluate(matched, input, &mut judged.outcome, &mut judged.findings)?;
+                if !args.info.0 {
+                    judged.outcome.reduce();
+                }
             }
+            (Some(_), Some(_), None) => {
+                let image = &matched.component.container_image;
+                let message = "no input could be made for this image, so no rule was applied";
+                judged.findings.push(Finding::new(&codes::POLICY_INPUT_INCOMPLETE, image, message));
+            }
+            _ => {}
         }
         let statements = match needs.contains(&Need::Statements) {
             true => judgement.statements(matched, &judged, &options),
