@@ -18,7 +18,8 @@ use carnet_verify::{Document, Inputs, VerifyArgs, VerifyError, report::Verdict, 
 
 const REFERENCE: &str = "registry.example/org/app:v1";
 const IDENTITY: &str = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/main";
-const SETS: &[&str] = &["app", "multi-fallback", "keyless-legacy"];
+const SETS: &[&str] =
+    &["app", "multi-fallback", "keyless-legacy", "keyless-rekor1-fallback", "rekor1-tsa", "extra-referrers", "mixed"];
 
 type Members = Vec<(String, Vec<u8>)>;
 
