@@ -16,7 +16,7 @@ use crate::{
 
 /// Makes the evidence of container images travel to places without a network.
 #[derive(Debug, Parser)]
-#[command(name = "carnet", version, about, arg_required_else_help = true)]
+#[command(name = "carnet", version, arg_required_else_help = true)]
 struct Front {
     #[command(subcommand)]
     command: Command,
