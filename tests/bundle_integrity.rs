@@ -510,3 +510,26 @@ fn an_unknown_key_of_the_inventory_changes_nothing() {
     rewrite(&mut changed, INVENTORY, |value| value["later"] = json!({ "x": 1 }));
     assert_eq!(failures(&changed), [""; 0]);
 }
+
+/// A blob is visited once. One that is named as a document first must not escape
+/// the checks of an image or of evidence.
+#[test]
+fn a_manifest_that_is_also_a_document_is_read_as_a_manifest() {
+    let plain = fixture();
+    for digest in plain.assembly.blobs.keys().filter(|d| Plan::new(fixture().assembly).unwrap().tree().manifest(d).is_some()) {
+        for policy in [false, true] {
+            let mut changed = fixture();
+            let bytes = changed.assembly.blobs[digest].clone();
+            let document = Document { media_type: "text/plain".to_owned(), title: "x".to_owned(), bytes };
+            match policy {
+                true => changed.assembly.policy_layers.push(document),
+                false => changed.assembly.documents.push(document),
+            }
+            let opened = try_open(&tar(&members(changed))[..]).unwrap();
+            assert_eq!(opened.findings, [], "{digest}");
+            let bundle = opened.bundle.unwrap();
+            assert!(bundle.manifest(digest).is_some(), "{digest}");
+            assert_eq!((bundle.tree().images().len(), bundle.tree().layers().len()), (2, 1), "{digest}");
+        }
+    }
+}

@@ -343,6 +343,10 @@ impl Visitor for Collector {
         Ok(Some(bytes))
     }
 
+    fn held(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.held.get(digest).filter(|_| !self.absent.contains(digest)).cloned()
+    }
+
     fn conflict(&mut self, descriptor: &Descriptor, first: u64) -> Result<(), PlanError> {
         Err(PlanError::SizeConflict { digest: descriptor.digest, sizes: (first, descriptor.size) })
     }

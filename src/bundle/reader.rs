@@ -149,6 +149,10 @@ impl Visitor for Reader<'_> {
         }
     }
 
+    fn held(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.held.get(digest).cloned()
+    }
+
     fn conflict(&mut self, descriptor: &Descriptor, first: u64) -> Result<(), OpenError> {
         let message =
             format!("size mismatch for {}: {} and {first} bytes by two descriptors", descriptor.digest, descriptor.size);

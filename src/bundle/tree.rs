@@ -37,6 +37,9 @@ pub(crate) trait Visitor {
     /// `None` for a layer, and for a blob that is not there.
     fn blob(&mut self, descriptor: &Descriptor, part: Part) -> Result<Option<Arc<[u8]>>, Self::Error>;
 
+    /// The bytes of a blob that was visited before, if they are held.
+    fn held(&self, digest: &Digest) -> Option<Arc<[u8]>>;
+
     /// Takes note of a descriptor whose size differs from the one that the same
     /// blob was visited under.
     fn conflict(&mut self, descriptor: &Descriptor, first: u64) -> Result<(), Self::Error>;
@@ -212,7 +215,10 @@ impl<'a, V: Visitor> Walk<'a, V> {
         if self.tree.manifests.len() >= self.limits.manifests {
             return Err(self.visitor.limit("manifests", count(self.limits.manifests)));
         }
-        let Some(bytes) = self.once(descriptor, Part::Manifest)? else { return Ok(None) };
+        // A blob may have been visited as a document before; it is a manifest all
+        // the same, or its children and layers would escape every check.
+        let visited = self.once(descriptor, Part::Manifest)?;
+        let Some(bytes) = visited.or_else(|| self.visitor.held(&descriptor.digest)) else { return Ok(None) };
         match Manifest::parse(&bytes, &descriptor.media_type) {
             Ok(manifest) => {
                 self.tree.sizes.insert(descriptor.digest, count(bytes.len()));

@@ -46,7 +46,7 @@ impl Matching {
     }
 
     fn by_digest(&mut self, component: &Component, digest: &Digest, bundle: &Bundle) -> Option<Digest> {
-        if !bundle.tree().images().contains(digest) || !bundle.has(digest) {
+        if !is_readable(bundle, digest) {
             return self.not_carried(component, "no image of the bundle has this digest");
         }
         let exported: BTreeSet<_> = bundle.inventory().subjects.iter().filter_map(reference).map(|r| r.name()).collect();
@@ -65,7 +65,7 @@ impl Matching {
         let digests: BTreeSet<_> = bundle.inventory().subjects.iter().filter(same).map(|s| s.digest).collect();
         let mut digests = digests.into_iter();
         match (digests.next(), digests.next()) {
-            (Some(digest), None) if bundle.has(&digest) => {
+            (Some(digest), None) if is_readable(bundle, &digest) => {
                 self.assumptions.push(tag_resolution(component, &digest));
                 Some(digest)
             }
@@ -101,6 +101,12 @@ impl Matching {
             .map(|s| Finding::new(&codes::IMAGE_NOT_EXPECTED, s.digest, format!("no component expects {}", s.reference)))
             .collect()
     }
+}
+
+/// Whether an image is here with a manifest that could be read: without one, its
+/// children and layers are unknown.
+fn is_readable(bundle: &Bundle, digest: &Digest) -> bool {
+    bundle.tree().images().contains(digest) && bundle.has(digest) && bundle.manifest(digest).is_some()
 }
 
 fn reference(subject: &Subject) -> Option<Reference> {

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, path::Path, sync::Arc};
 
-use carnet_bundle::{Bundle, Finding, Severity};
+use carnet_bundle::{Bundle, Finding};
 use carnet_evidence::{Rules as EvidenceRules, TrustRoot};
 use carnet_policy::{
     ComponentOutcome, EffectiveTime, Policy,
@@ -121,15 +121,13 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
         }
     }
 
-    /// What the input of the rules lacks. It fails where a rule could ask for it:
-    /// a rule that denies what it sees would pass what it cannot see.
+    /// What the input of the rules lacks. It fails: a rule that denies what it
+    /// sees would pass what it cannot see, and how a rule reaches its input cannot
+    /// be told from its text.
     pub(crate) fn gaps(&self, matched: &Matched, facts: &ImageFacts) -> Vec<Finding> {
-        let weigh = |gap: &Gap| {
-            let severity = if self.speaks_of(gap) { Severity::Failure } else { Severity::Note };
-            let image = &matched.component.container_image;
-            Finding::new(&codes::POLICY_INPUT_INCOMPLETE, image, gap.to_string()).with_severity(severity)
-        };
-        facts.gaps.iter().map(weigh).collect()
+        let image = &matched.component.container_image;
+        let finding = |gap: &Gap| Finding::new(&codes::POLICY_INPUT_INCOMPLETE, image, gap.to_string());
+        facts.gaps.iter().map(finding).collect()
     }
 
     /// The parent of an image, when no rule speaks of parents.
