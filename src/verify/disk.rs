@@ -9,6 +9,7 @@
 pub mod sources;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -43,12 +44,12 @@ pub fn open_container(path: &Path, limits: &Limits) -> Result<Box<dyn Container>
 struct Directory {
     root: PathBuf,
     buffer: Vec<u8>,
-    names: Vec<String>,
+    names: BTreeSet<String>,
 }
 
 impl Directory {
     fn new(root: &Path, limits: &Limits) -> Result<Self, ContainerError> {
-        let mut directory = Self { root: root.to_owned(), buffer: vec![0; CHUNK], names: Vec::new() };
+        let mut directory = Self { root: root.to_owned(), buffer: vec![0; CHUNK], names: BTreeSet::new() };
         directory.list("", limits)?;
         Ok(directory)
     }
@@ -64,7 +65,7 @@ impl Directory {
             let name = if below.is_empty() { name } else { format!("{below}/{name}") };
             let kind = entry.file_type().map_err(|source| io_error(&name, source))?;
             if kind.is_file() {
-                self.names.push(name);
+                self.names.insert(name);
             } else if kind.is_dir() && matches!(name.as_str(), "blobs" | "blobs/sha256") {
                 self.list(&name, limits)?;
             } else {
@@ -107,7 +108,7 @@ impl Directory {
 
 impl Container for Directory {
     fn member(&mut self, name: &str, keep: Keep) -> Result<Option<Member>, ContainerError> {
-        if !is_member_name(name) || !self.names.iter().any(|listed| listed == name) {
+        if !is_member_name(name) || !self.names.contains(name) {
             return Ok(None);
         }
         let file = File::open(self.root.join(name)).map_err(|source| io_error(name, source))?;
@@ -115,7 +116,7 @@ impl Container for Directory {
     }
 
     fn finish(&mut self) -> Result<Names, ContainerError> {
-        Ok(Names::Unordered(std::mem::take(&mut self.names)))
+        Ok(Names::Unordered(std::mem::take(&mut self.names).into_iter().collect()))
     }
 }
 
