@@ -77,4 +77,13 @@ codes! {
     COLLECTION_INCOMPLETE = "collection-incomplete", "V4.5", Failure,
         "A place could not be looked at during export, so evidence may be missing.",
         "export again where the registry answers, or accept the gap with --allow-incomplete";
+    ATTACHMENT_MALFORMED = "attachment-malformed", "V4.7", Failure,
+        "An attachment that is not of the closed list or not of its one form.",
+        "leave the attachment out: a bundle is whole without it; carnet attach makes the one form";
+    ATTACHMENT_SUBJECT_MISMATCH = "attachment-subject-mismatch", "V4.7", Failure,
+        "An attachment that is about something else than this bundle.",
+        "give the attachment that was made for this bundle id";
+    ATTACHMENT_LIMIT_EXCEEDED = "attachment-limit-exceeded", "V4.7", Failure,
+        "More attachments than a bundle may have, or a larger one.",
+        "leave attachments out: at most 64 of 16 MiB each can travel";
 }

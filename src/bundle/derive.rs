@@ -48,7 +48,7 @@ pub(crate) fn bundle_index(
     }
     manifests.extend(policy.map(|d| own(d, media::POLICY)));
     manifests.extend(evidence.iter().map(|d| Value::Object(plain(d))));
-    strict::canonical(&json!({
+    strict::canonical_value(json!({
         "schemaVersion": 2,
         "mediaType": media::OCI_INDEX,
         "artifactType": media::BUNDLE,
@@ -60,7 +60,7 @@ pub(crate) fn bundle_index(
 pub(crate) fn documents_manifest(artifact_type: &str, layers: &[(Descriptor, String)]) -> Result<Vec<u8>, JsonError> {
     let layers: Vec<Value> =
         layers.iter().map(|(layer, title)| with(plain(layer), "annotations", json!({ TITLE: title }))).collect();
-    strict::canonical(&json!({
+    strict::canonical_value(json!({
         "schemaVersion": 2,
         "mediaType": media::OCI_MANIFEST,
         "artifactType": artifact_type,
@@ -98,7 +98,7 @@ pub fn fallback_indexes(tree: &Tree) -> Result<Vec<FallbackIndex>, JsonError> {
         .into_iter()
         .map(|subject| {
             let manifests: Vec<Value> = tree.referrers(&subject).map(|(digest, m)| referrer_entry(tree, digest, m)).collect();
-            let bytes = strict::canonical(&json!({
+            let bytes = strict::canonical_value(json!({
                 "schemaVersion": 2,
                 "mediaType": media::OCI_INDEX,
                 "manifests": manifests,
@@ -113,7 +113,13 @@ pub fn fallback_indexes(tree: &Tree) -> Result<Vec<FallbackIndex>, JsonError> {
 /// # Errors
 ///
 /// As [`fallback_indexes`].
-pub fn index_json(id: &Descriptor, inventory: &Inventory, tree: &Tree, fallback: &[FallbackIndex]) -> Result<Vec<u8>, JsonError> {
+pub fn index_json(
+    id: &Descriptor,
+    inventory: &Inventory,
+    tree: &Tree,
+    fallback: &[FallbackIndex],
+    attachments: &[Descriptor],
+) -> Result<Vec<u8>, JsonError> {
     let mut manifests = image_entries(inventory);
     for entry in &inventory.evidence {
         manifests.extend(evidence_entries(tree, entry));
@@ -123,12 +129,27 @@ pub fn index_json(id: &Descriptor, inventory: &Inventory, tree: &Tree, fallback:
         let plain = plain(&descriptor(media::OCI_INDEX, &index.bytes));
         manifests.push(with(plain, "annotations", json!({ media::REF_NAME: tag })));
     }
+    let attachments: BTreeMap<Digest, &Descriptor> = attachments.iter().map(|entry| (entry.digest, entry)).collect();
+    manifests.extend(attachments.into_values().map(attachment_entry));
     manifests.push(with(plain(id), "artifactType", media::BUNDLE.into()));
-    strict::canonical(&json!({
+    strict::canonical_value(json!({
         "schemaVersion": 2,
         "mediaType": media::OCI_INDEX,
         "manifests": manifests,
     }))
+}
+
+/// Computes the `index.json` of an attachment that travels by itself.
+pub(crate) fn detached_index(entry: &Descriptor) -> Result<Vec<u8>, JsonError> {
+    strict::canonical_value(json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_INDEX,
+        "manifests": [attachment_entry(entry)],
+    }))
+}
+
+fn attachment_entry(entry: &Descriptor) -> Value {
+    with(plain(entry), "artifactType", entry.artifact_type.as_deref().unwrap_or_default().into())
 }
 
 fn image_entries(inventory: &Inventory) -> Vec<Value> {
@@ -188,7 +209,7 @@ fn legacy_suffix(method: Method) -> Option<(&'static str, Option<&'static str>)>
         Method::CosignAtt => Some(("att", Some("atts"))),
         Method::CosignSbom => Some(("sbom", None)),
         Method::CosignSig => Some(("sig", Some("sigs"))),
-        Method::FallbackTag | Method::IndexChildren | Method::LooseFile | Method::ReferrersApi => None,
+        Method::FallbackTag | Method::IndexChildren | Method::LogProof | Method::LooseFile | Method::ReferrersApi => None,
     }
 }
 
@@ -207,7 +228,8 @@ fn referrer_entry(tree: &Tree, digest: &Digest, manifest: &Manifest) -> Value {
     Value::Object(entry)
 }
 
-fn plain(descriptor: &Descriptor) -> Map<String, Value> {
+/// The three members that every descriptor has.
+pub(crate) fn plain(descriptor: &Descriptor) -> Map<String, Value> {
     object(json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size }))
 }
 

@@ -45,7 +45,15 @@ impl Digest {
 
     /// Returns the 64 hex digits without the algorithm.
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        self.with_hex(str::to_owned)
+    }
+
+    /// The digits on the stack: digests are printed by the thousand.
+    fn with_hex<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        let mut digits = [0; 2 * Self::LEN];
+        // Neither fails: the length is right, and digits are UTF-8.
+        let written = hex::encode_to_slice(self.0, &mut digits).is_ok();
+        use_it(std::str::from_utf8(&digits).ok().filter(|_| written).unwrap_or_default())
     }
 
     /// Parses 64 lower-case hex digits without the algorithm.
@@ -55,12 +63,12 @@ impl Digest {
     /// Returns [`DigestError::Malformed`] for any other text.
     pub fn from_hex(text: &str) -> Result<Self, DigestError> {
         let malformed = || DigestError::Malformed(shorten(text));
-        let lower = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-        if text.len() != 2 * Self::LEN || !text.as_bytes().iter().all(lower) {
-            return Err(malformed());
-        }
+        let digits: &[u8; 2 * Self::LEN] = text.as_bytes().try_into().map_err(|_| malformed())?;
         let mut bytes = [0; Self::LEN];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| malformed())?;
+        for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks().0) {
+            let (high, low) = (digit(*high).ok_or_else(malformed)?, digit(*low).ok_or_else(malformed)?);
+            *byte = high << 4 | low;
+        }
         Ok(Self(bytes))
     }
 
@@ -106,7 +114,8 @@ impl fmt::Debug for Digester {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.to_hex())
+        f.write_str("sha256:")?;
+        self.with_hex(|digits| f.write_str(digits))
     }
 }
 
@@ -140,6 +149,15 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The value of a lower-case hex digit.
+fn digit(letter: u8) -> Option<u8> {
+    match letter {
+        b'0'..=b'9' => Some(letter - b'0'),
+        b'a'..=b'f' => Some(letter - b'a' + 10),
+        _ => None,
     }
 }
 

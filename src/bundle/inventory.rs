@@ -162,6 +162,9 @@ pub enum Method {
     FallbackTag,
     /// Children of the index that are attestations (BuildKit).
     IndexChildren,
+    /// A transparency log, asked for the inclusion proof of an entry; the subject is
+    /// the leaf.
+    LogProof,
     /// A file given at export.
     LooseFile,
     /// The OCI referrers API.
@@ -305,6 +308,20 @@ impl Inventory {
         self.absent.sort_by_key(|absence| absence.digest);
         self.absent.dedup_by_key(|absence| absence.digest);
     }
+
+    /// Whether [`Self::sort`] would leave it as it is.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.evidence.iter().all(|entry| in_order(&entry.found_in, |place| place))
+            && in_order(&self.evidence, |entry| (entry.digest, entry.subject))
+            && in_order(&self.proofs, |proof| (proof.leaf, proof.digest))
+            && in_order(&self.looked_for, Receipt::place)
+            && self.absent.is_sorted_by(|a, b| a.digest < b.digest)
+    }
+}
+
+/// Whether no item stands twice and all stand in the order of `key`.
+fn in_order<'i, T: PartialEq, K: Ord>(list: &'i [T], key: impl Fn(&'i T) -> K) -> bool {
+    list.is_sorted_by_key(key) && list.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 impl Subject {
@@ -349,7 +366,7 @@ display_as_word! {
     LookResult { CouldNotLook = "could-not-look", Found = "found", None = "none", NotLooked = "not-looked" }
     Method {
         CosignAtt = "cosign-att", CosignSbom = "cosign-sbom", CosignSig = "cosign-sig", FallbackTag = "fallback-tag",
-        IndexChildren = "index-children", LooseFile = "loose-file", ReferrersApi = "referrers-api",
+        IndexChildren = "index-children", LogProof = "log-proof", LooseFile = "loose-file", ReferrersApi = "referrers-api",
     }
     Role { Child = "child", Config = "config", Evidence = "evidence", Layer = "layer" }
 }

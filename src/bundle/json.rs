@@ -4,13 +4,13 @@
 //! key is an error here, whatever the depth (in-toto/specification#74), and so
 //! are bytes after the value, invalid UTF-8 and deep nesting.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use serde::{
     Serialize,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 
 /// Deepest nesting of objects and arrays that is read.
 ///
@@ -66,6 +66,58 @@ pub fn from_value<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Jso
 /// keys are not strings.
 pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
     serde_json_canonicalizer::to_vec(value).map_err(|e| JsonError { reason: e.to_string() })
+}
+
+/// Writes `value` as RFC 8785 bytes, as [`canonical`] does and several times as fast.
+///
+/// # Errors
+///
+/// As [`canonical`].
+pub fn canonical_value(mut value: Value) -> Result<Vec<u8>, JsonError> {
+    if !is_plain(&value) {
+        return canonical(&value);
+    }
+    value.sort_all_objects();
+    serde_json::to_vec(&value).map_err(|e| JsonError { reason: e.to_string() })
+}
+
+/// Whether `bytes` are the RFC 8785 form of `value`, which was read from them.
+///
+/// # Errors
+///
+/// As [`canonical`].
+pub fn is_canonical(value: &Value, bytes: &[u8]) -> Result<bool, JsonError> {
+    let form = if is_plain(value) && is_sorted(value) {
+        serde_json::to_vec(value).map_err(|e| JsonError { reason: e.to_string() })?
+    } else {
+        canonical(value)?
+    };
+    Ok(form == bytes)
+}
+
+/// Whether RFC 8785 and serde_json differ in the order of members alone: numbers are
+/// integers that a double holds, and keys are ASCII, so that code units and bytes give
+/// one order. Both write texts in one way.
+fn is_plain(value: &Value) -> bool {
+    const EXACT: u64 = 1 << 53;
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => {
+            let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+            magnitude.is_some_and(|magnitude| magnitude <= EXACT)
+        }
+        Value::Array(items) => items.iter().all(is_plain),
+        Value::Object(members) => members.iter().all(|(key, value)| key.is_ascii() && is_plain(value)),
+    }
+}
+
+/// Whether the members of all objects stand in the order of their keys.
+fn is_sorted(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(is_sorted),
+        Value::Object(members) => members.keys().is_sorted() && members.values().all(is_sorted),
+        _ => true,
+    }
 }
 
 struct Strict {
@@ -134,13 +186,15 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
-        let mut seen = HashSet::new();
         while let Some(key) = access.next_key::<String>()? {
-            if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            match members.entry(key) {
+                Entry::Occupied(known) => {
+                    return Err(A::Error::custom(format_args!("duplicate key {:?}", known.key())));
+                }
+                Entry::Vacant(free) => {
+                    free.insert(access.next_value_seed(self.deeper()?)?);
+                }
             }
-            let value = access.next_value_seed(self.deeper()?)?;
-            members.insert(key, value);
         }
         Ok(Value::Object(members))
     }
@@ -178,5 +232,47 @@ mod tests {
     fn canonical_bytes_follow_rfc_8785() {
         let value = parse(br#"{"b": 1, "a": "\u20ac", "A": [ ]}"#).unwrap();
         assert_eq!(canonical(&value).unwrap(), "{\"A\":[],\"a\":\"\u{20ac}\",\"b\":1}".as_bytes());
+    }
+
+    #[test]
+    fn the_short_way_to_canonical_bytes_ends_at_the_same_bytes() {
+        let control: String = (0..=0x9f).filter_map(char::from_u32).collect();
+        for value in [
+            serde_json::json!({"b": [1, -2, {"z": null, "a": true}], "a": {"d": 0, "c": [{"y": "\u{20ac}", "x": control}]}}),
+            serde_json::json!({"n": [9_007_199_254_740_992_u64, -9_007_199_254_740_992_i64, i64::MAX, i64::MIN, u64::MAX]}),
+            serde_json::json!({"n": [1.0, -0.0, 1e21, 0.1, 1e-7]}),
+            // By code units the first stands before the second, by code points behind it.
+            serde_json::json!({"\u{ffff}": 1, "\u{10000}": 2}),
+            serde_json::json!({"\u{10000}": 2, "\u{ffff}": 1}),
+            serde_json::json!({"Z": 1, "a": 2, "\u{e9}": 3, "": 4, "\"": 5, "\u{7f}": 6, "\n": 7}),
+            serde_json::json!("\u{2028}\u{2029}</script>\u{10ffff}"),
+        ] {
+            let want = canonical(&value).unwrap();
+            assert_eq!(canonical_value(value.clone()).unwrap(), want, "{value}");
+            assert!(is_canonical(&parse(&want).unwrap(), &want).unwrap(), "{value}");
+            let other = serde_json::to_vec_pretty(&value).unwrap();
+            assert_eq!(is_canonical(&parse(&other).unwrap(), &other).unwrap(), other == want, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_seen() {
+        for text in [
+            r#"{"b":1,"a":2}"#,
+            r#"{"a": 1}"#,
+            r#"{"a":[{"c":1,"b":2}]}"#,
+            r#"{"a":1.0}"#,
+            r#"{"a":-0}"#,
+            r#"{"a":1e2}"#,
+            r#"{"a":9007199254740993}"#,
+            r#"{"a":"\u0061"}"#,
+            r#"{"a":"\/"}"#,
+            r#"{"\u0061":1}"#,
+            r#"{"a":"\u000A"}"#,
+            r#"{"a":"\u001F"}"#,
+        ] {
+            let value = parse(text.as_bytes()).unwrap();
+            assert!(!is_canonical(&value, text.as_bytes()).unwrap(), "{text}");
+        }
     }
 }

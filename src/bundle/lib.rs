@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod assembly;
+pub mod attachment;
 pub mod codes;
 pub mod container;
 pub mod derive;
@@ -31,6 +32,7 @@ pub mod tree;
 
 pub use archive::Archive;
 pub use assembly::{Assembly, Document};
+pub use attachment::{Attachment, AttachmentError, AttachmentKind};
 pub use digest::{Digest, DigestError, Digester};
 pub use finding::{Code, Finding, Severity};
 pub use inventory::Inventory;

@@ -24,6 +24,8 @@ pub const LOOKUPS: &str = "application/vnd.carnet.lookups.v0+json";
 pub const COLLECTION_RECORD: &str = "application/vnd.carnet.collection.v0+json";
 /// Control document: a loose evidence file whose kind its own content names.
 pub const LOOSE_EVIDENCE: &str = "application/vnd.carnet.loose-evidence.v0";
+/// Control document: metadata of the TUF repository of a trust root.
+pub const TUF_METADATA: &str = "application/vnd.carnet.tuf-metadata.v0+json";
 /// Control document: a transparency-log entry fetched at export.
 pub const LOG_PROOF: &str = "application/vnd.carnet.log-proof.v0+json";
 

@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    attachment::{self, Attachment},
     codes,
     container::{Container, ContainerError, INDEX_MEMBER, Keep, LAYOUT_MEMBER, Member},
     derive::{self, OCI_LAYOUT},
@@ -51,6 +52,7 @@ pub struct Bundle {
     tree: Tree,
     control: Manifest,
     policy: Option<Manifest>,
+    attachments: Vec<Attachment>,
     held: BTreeMap<Digest, Arc<[u8]>>,
     present: BTreeSet<Digest>,
 }
@@ -131,12 +133,14 @@ pub fn open(container: &mut dyn Container, limits: &Limits) -> Result<Opened, Op
     for index in &fallback {
         walk.once(&derive::descriptor(media::OCI_INDEX, &index.bytes), Part::Manifest)?;
     }
+    let (attachments, wrong) = attachment::visit(&mut walk, &start.id, &start.attachments)?;
+    findings.extend(wrong);
     walk.layers()?;
     let Walk { visitor: mut reader, tree, .. } = walk;
     reader.finish()?;
     findings.append(&mut reader.findings);
 
-    let expected = derive::index_json(&start.id, &parts.inventory, &tree, &fallback)?;
+    let expected = derive::index_json(&start.id, &parts.inventory, &tree, &fallback, &start.attachments)?;
     if expected != start.index_json {
         findings.push(Finding::new(&codes::INDEX_JSON_MISMATCH, INDEX_MEMBER, recheck::difference(&start.index_json, &expected)));
     }
@@ -147,6 +151,7 @@ pub fn open(container: &mut dyn Container, limits: &Limits) -> Result<Opened, Op
         tree,
         control: parts.control,
         policy,
+        attachments,
         held: reader.held,
         present: reader.present,
     };
@@ -163,6 +168,22 @@ impl Bundle {
     /// The content id: what two exports of the same things have in common.
     pub fn content_id(&self) -> Digest {
         self.content_id
+    }
+
+    /// The bundle index as a subject of attachments.
+    pub fn descriptor(&self) -> Descriptor {
+        let size = self.blob(&self.id).map_or(0, |index| count(index.len()));
+        Descriptor { digest: self.id, size, ..derive::descriptor(media::OCI_INDEX, b"") }
+    }
+
+    /// What is attached, by digest: evidence about the bundle, unverified.
+    pub fn attachments(&self) -> &[Attachment] {
+        &self.attachments
+    }
+
+    /// Every blob that is held.
+    pub(crate) fn blobs(&self) -> &BTreeMap<Digest, Arc<[u8]>> {
+        &self.held
     }
 
     /// The map of the bundle.
@@ -217,6 +238,7 @@ impl Bundle {
 struct Start {
     index_json: Vec<u8>,
     id: Descriptor,
+    attachments: Vec<Descriptor>,
     findings: Vec<Finding>,
 }
 
@@ -228,8 +250,8 @@ fn read_start(container: &mut dyn Container, limits: &Limits) -> Result<Start, O
     }
     let index = required(container, INDEX_MEMBER, limits)?;
     let index_json = index.bytes.unwrap_or_default();
-    let id = bundle_descriptor(&index_json)?;
-    Ok(Start { index_json, id, findings })
+    let (id, attachments) = bundle_descriptor(&index_json)?;
+    Ok(Start { index_json, id, attachments, findings })
 }
 
 fn required(container: &mut dyn Container, name: &str, limits: &Limits) -> Result<Member, OpenError> {
@@ -237,8 +259,8 @@ fn required(container: &mut dyn Container, name: &str, limits: &Limits) -> Resul
     member.ok_or_else(|| OpenError::NoBundle(format!("there is no {name}")))
 }
 
-/// Finds the entry of the bundle index (V2.1).
-fn bundle_descriptor(index_json: &[u8]) -> Result<Descriptor, OpenError> {
+/// Finds the entry of the bundle index (V2.1), and those of attachments.
+fn bundle_descriptor(index_json: &[u8]) -> Result<(Descriptor, Vec<Descriptor>), OpenError> {
     let no_bundle = |reason: String| OpenError::NoBundle(format!("{INDEX_MEMBER}: {reason}"));
     let index = Manifest::parse(index_json, media::OCI_INDEX).map_err(|e| no_bundle(e.to_string()))?;
     let artifact = |d: &&Descriptor| d.artifact_type.as_deref().is_some_and(|t| t.starts_with("application/vnd.carnet.bundle."));
@@ -248,7 +270,11 @@ fn bundle_descriptor(index_json: &[u8]) -> Result<Descriptor, OpenError> {
         return Err(no_bundle("more than one bundle".to_owned()));
     }
     match entry.artifact_type.as_deref() {
-        Some(media::BUNDLE) => Ok(Descriptor { artifact_type: None, annotations: BTreeMap::new(), ..entry.clone() }),
+        Some(media::BUNDLE) => {
+            let id = Descriptor { artifact_type: None, annotations: BTreeMap::new(), ..entry.clone() };
+            let attachments = attachment::entries(&index, &id);
+            Ok((id, attachments))
+        }
         other => Err(OpenError::Unsupported(format!("{}, this carnet reads {}", other.unwrap_or_default(), media::BUNDLE))),
     }
 }
@@ -274,11 +300,7 @@ impl Parts {
         let Some((control_entry, rest)) = index.children().split_first() else {
             return Ok(walk.visitor.malformed_index(id, "it names nothing"));
         };
-        let roots: Vec<_> = rest.iter().map_while(root).collect();
-        let rest = rest.get(roots.len()..).unwrap_or_default();
-        let is_policy = |d: &&Descriptor| d.artifact_type.as_deref() == Some(media::POLICY);
-        let policy = rest.first().filter(is_policy).cloned();
-        let evidence = rest.get(usize::from(policy.is_some())..).unwrap_or_default().to_vec();
+        let (roots, policy, evidence) = sections(rest);
         let again = derive::bundle_index(control_entry, &roots, policy.as_ref(), &evidence)?;
         if again != bytes.as_ref() || !evidence.is_sorted_by(|a, b| a.digest < b.digest) || roots.is_empty() {
             return Ok(walk
@@ -296,7 +318,7 @@ impl Parts {
         };
         let Some(bytes) = walk.visitor.held.get(&layer.digest).cloned() else { return Ok(None) };
         let value = json::parse(&bytes).map_err(unreadable_inventory)?;
-        if json::canonical(&value)? != bytes.as_ref() {
+        if !json::is_canonical(&value, &bytes)? {
             walk.visitor.findings.push(Finding::new(&codes::DOCUMENT_NOT_CANONICAL, layer.digest, "inventory.json"));
         }
         let inventory = read_inventory(value)?;
@@ -320,6 +342,17 @@ fn own_documents(
         walk.visitor.find(&codes::DOCUMENT_NOT_CANONICAL, descriptor.digest, format!("not the one form of {artifact_type}"));
     }
     Ok(Some(manifest))
+}
+
+/// Image roots, policy manifest and evidence: what the bundle index names behind
+/// the control manifest.
+pub(crate) fn sections(rest: &[Descriptor]) -> (Vec<(Descriptor, String)>, Option<Descriptor>, Vec<Descriptor>) {
+    let roots: Vec<_> = rest.iter().map_while(root).collect();
+    let rest = rest.get(roots.len()..).unwrap_or_default();
+    let is_policy = |d: &&Descriptor| d.artifact_type.as_deref() == Some(media::POLICY);
+    let policy = rest.first().filter(is_policy).cloned();
+    let evidence = rest.get(usize::from(policy.is_some())..).unwrap_or_default().to_vec();
+    (roots, policy, evidence)
 }
 
 fn root(descriptor: &Descriptor) -> Option<(Descriptor, String)> {

@@ -12,14 +12,16 @@ use std::{
 
 use crate::{
     assembly::{Assembly, Document},
+    attachment::{Attachment, MAX_ATTACHMENTS},
     container::{BLOCK, INDEX_MEMBER, LAYOUT_MEMBER, blob_name, header, padding},
     derive::{self, OCI_LAYOUT},
     digest::Digest,
     inventory::{ChildState, Inventory, Role, Subject},
     json::{self, JsonError},
     limits::Limits,
-    manifest::{Descriptor, ManifestError},
+    manifest::{Descriptor, Manifest, ManifestError},
     media,
+    open::{self, Bundle},
     tree::{Part, Tree, Visitor, Walk, count},
 };
 
@@ -122,7 +124,43 @@ impl Plan {
         let collected = std::mem::take(&mut assembly.blobs);
         let mut held: BTreeMap<Digest, Arc<[u8]>> = collected.into_iter().map(|(digest, bytes)| (digest, bytes.into())).collect();
         held.extend(carnet.blobs.iter().map(|bytes| (Digest::of(bytes), Arc::clone(bytes))));
+        Self::lay_out(&carnet, inventory, held, &[], limits)
+    }
 
+    /// The plan of a bundle that was opened, with `attachments` in place of those
+    /// that it has. Neither its id nor any other member changes.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PlanError`] for too many attachments, or when a blob of the
+    /// bundle is damaged.
+    pub fn of_bundle(bundle: &Bundle, attachments: &[Attachment]) -> Result<Self, PlanError> {
+        let limits = Limits::default();
+        if attachments.len() > MAX_ATTACHMENTS {
+            return Err(PlanError::Limit { what: "attachments", bound: count(MAX_ATTACHMENTS) });
+        }
+        let index = bundle.descriptor();
+        let digest = index.digest;
+        let bytes = bundle.blob(&digest).ok_or(PlanError::Missing { digest })?;
+        let named = Manifest::parse(bytes, media::OCI_INDEX).map_err(|source| PlanError::Manifest { digest, source })?;
+        let (control, rest) = named.children().split_first().ok_or(PlanError::NoSubjects)?;
+        let (roots, policy, evidence) = open::sections(rest);
+        let own = OwnBlobs { index, control: control.clone(), policy, roots, evidence, blobs: Vec::new() };
+        let plan = Self::lay_out(&own, bundle.inventory().clone(), bundle.blobs().clone(), attachments, &limits)?;
+        let held = |member: &PlannedMember| if matches!(member.content, Content::Bytes(_)) { member.size } else { 0 };
+        match plan.members.iter().map(held).sum::<u64>() > limits.memory {
+            true => Err(PlanError::Limit { what: "evidence held in memory", bound: limits.memory }),
+            false => Ok(plan),
+        }
+    }
+
+    fn lay_out(
+        carnet: &OwnBlobs,
+        inventory: Inventory,
+        held: BTreeMap<Digest, Arc<[u8]>>,
+        attachments: &[Attachment],
+        limits: &Limits,
+    ) -> Result<Self, PlanError> {
         let absent = inventory.absent.iter().map(|absence| absence.digest).collect();
         let collector = Collector { held, absent, members: Vec::new() };
         let mut walk = Walk::new(collector, limits);
@@ -143,8 +181,9 @@ impl Plan {
             walk.visitor.held.insert(descriptor.digest, index.bytes.clone().into());
             walk.once(&descriptor, Part::Manifest)?;
         }
+        let entries = attach(&mut walk, attachments)?;
         walk.layers()?;
-        let index_json = derive::index_json(&carnet.index, &inventory, &walk.tree, &fallback)?;
+        let index_json = derive::index_json(&carnet.index, &inventory, &walk.tree, &fallback, &entries)?;
 
         let mut members = vec![member(LAYOUT_MEMBER, OCI_LAYOUT.into()), member(INDEX_MEMBER, index_json.into())];
         members.append(&mut walk.visitor.members);
@@ -297,6 +336,18 @@ fn inventory(assembly: &mut Assembly) -> Inventory {
     }
     inventory.sort();
     inventory
+}
+
+/// Visits attachments in the order in which they are stored.
+fn attach(walk: &mut Walk<'_, Collector>, attachments: &[Attachment]) -> Result<Vec<Descriptor>, PlanError> {
+    let sorted: BTreeMap<Digest, &Attachment> = attachments.iter().map(|one| (one.digest(), one)).collect();
+    for attachment in sorted.values() {
+        walk.visitor.held.extend(attachment.blobs().map(|(digest, bytes)| (digest, bytes.into())));
+        walk.once(attachment.entry(), Part::Manifest)?;
+        walk.once(&derive::empty_config(), Part::Payload)?;
+        walk.once(attachment.layer(), Part::Payload)?;
+    }
+    Ok(sorted.into_values().map(|attachment| attachment.entry().clone()).collect())
 }
 
 fn member(name: &str, bytes: Arc<[u8]>) -> PlannedMember {
