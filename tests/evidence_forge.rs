@@ -35,8 +35,8 @@ use std::{collections::BTreeMap, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use carnet_bundle::{Digest, Manifest, media};
 use carnet_evidence::{
-    ClaimKind, Identity, PublicKey, RepositoryRule, Rules, Signer, Subject, TimeSources, TrustRoot, TrustSource, Verifier,
-    Witness, from_manifest,
+    ClaimKind, Comparison, Identity, Provenance, PublicKey, RepositoryRule, Rules, Signer, Subject, TimeSources, TrustRoot,
+    TrustSource, Verifier, Witness, from_manifest,
 };
 use layout::{NOW, testdata};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -104,18 +104,34 @@ fn judge(folder: &Path) -> Result<(), Failed> {
     let (items, findings) = from_manifest(&subject, &Digest::of(&manifest), &parsed, &|_| Some(&blob));
     let ([item], []) = (items.as_slice(), findings.as_slice()) else { return Err(format!("{items:?} {findings:?}").into()) };
     let artifact = Subject::of_bytes(world::IMAGE);
-    let artifact = expect["rules"]["repository"].as_str().map_or(artifact, |repository| artifact.in_repository(repository));
+    let asked = expect["rules"]["repository"].as_str().or(expect["rules"]["subjectName"].as_str());
+    let artifact = asked.map_or(artifact, |repository| artifact.in_repository(repository));
     let outcome = verifier.verify(item, artifact);
     let (got, findings) = match &outcome {
         Ok(claim) if claim.kind == ClaimKind::ImageSignature => ("image-signature".to_owned(), &[][..]),
         Ok(_) => ("attestation".to_owned(), &[][..]),
         Err(findings) => (findings.iter().map(|finding| finding.code).collect::<Vec<_>>().join(", "), findings.as_slice()),
     };
+    let compared = outcome.as_ref().ok().and_then(|claim| claim.provenance.as_ref()).map(letters);
+    if let Some(want) = expect["compared"].as_str().filter(|want| compared.as_deref() != Some(want)) {
+        return Err(format!("compared as {compared:?}, want {want}: {outcome:#?}").into());
+    }
     if got == expect["outcome"].as_str().unwrap() {
         Ok(())
     } else {
         Err(format!("got {got}, want {}: {findings:#?}", expect["outcome"]).into())
     }
+}
+
+/// `=` consistent, `!` contradicts, `?` not comparable.
+fn letters(provenance: &Provenance) -> String {
+    let rows = provenance.source().into_iter().chain(provenance.build());
+    rows.map(|(_, comparison)| match comparison {
+        Comparison::Consistent => '=',
+        Comparison::Contradicts(_) => '!',
+        Comparison::NotComparable(_) => '?',
+    })
+    .collect()
 }
 
 fn rules(value: &Value) -> Rules {
@@ -151,6 +167,8 @@ fn rules(value: &Value) -> Rules {
     if value["repository"].is_string() {
         rules.repository = RepositoryRule::Exact;
     }
+    rules.compare_subject_name = value["subjectName"].is_string();
+    rules.issuer_where_absent = text(&value["issuerWhereAbsent"]);
     if let Some(sources) = value["timeSources"].as_array() {
         let has = |name: &str| sources.iter().any(|source| source == name);
         rules.time_sources = TimeSources { log: has("log"), timestamp_authority: has("timestamp-authority") };

@@ -39,31 +39,6 @@ fn the_sigstore_crates_are_known_to_the_backend_alone() {
     }
 }
 
-/// Each attack of the list is shown by something that is there.
-#[test]
-fn every_attack_of_the_list_is_shown() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let table = std::fs::read_to_string(root.join("testdata/evidence/attacks.tsv")).unwrap();
-    let mut texts: String = sources().into_iter().map(|(_, text)| text).collect();
-    for entry in std::fs::read_dir(root.join("tests")).unwrap() {
-        texts += &std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
-    }
-    for line in table.lines().skip(1) {
-        let [_, _, shown] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        for place in shown.split(' ') {
-            let (sort, name) = place.split_once(':').unwrap();
-            let there = match sort {
-                "forge" => root.join("testdata/forge").join(name).is_dir(),
-                "conformance" => root.join("testdata/sigstore-conformance/bundle-verify").join(name).is_dir(),
-                "mutation" => root.join("testdata/evidence/mutations").join(name).is_file(),
-                "test" => texts.contains(&format!("fn {name}()")),
-                _ => false,
-            };
-            assert!(there, "{line}: {place} is not there");
-        }
-    }
-}
-
 #[test]
 fn codes_have_one_meaning_and_a_step_of_this_room() {
     let mut names = BTreeSet::new();
@@ -73,6 +48,8 @@ fn codes_have_one_meaning_and_a_step_of_this_room() {
         let gate: u32 = code.step.split('.').next().unwrap().trim_start_matches('V').parse().unwrap();
         assert!((5..=11).contains(&gate), "{} is a step of another room", code.name);
         assert!(code.summary.ends_with('.') && (code.hint.is_empty() || code.hint.ends_with('.')), "{}", code.name);
-        assert_ne!(code.severity, Severity::Failure, "one piece of evidence fails nothing by itself: {}", code.name);
+        // Trust roots fail by themselves, and so does what a trusted signer contradicts.
+        let may_fail = gate == 5 || code.step == "V11.6";
+        assert!(may_fail || code.severity < Severity::Failure, "one piece of evidence fails nothing by itself: {}", code.name);
     }
 }

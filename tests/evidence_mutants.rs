@@ -16,6 +16,8 @@
 mod layout;
 #[path = "evidence/mutant.rs"]
 mod mutant;
+#[path = "fuzz/random.rs"]
+mod random;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +26,9 @@ use carnet_evidence::{
     Claim, Identity, Rules, Signer, Subject, TrustRoot, TrustSource, Verifier, claimed_subjects, from_loose_file, from_manifest,
 };
 use layout::{Layout, NOW, identity, key, read, trust_root, verifier};
-use mutant::{Document, Random, mutate};
+use mutant::{Document, mutate};
+use random::Random;
+use serde_json::Value;
 
 const MAIN: &str = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/main";
 const BEACON: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
@@ -124,6 +128,12 @@ fn run(items: &[Item], originals: &[Meaning], documents: &[Document], seed: u64,
             _ if item.verifier.rules().log_threshold == 0 && needs_no_log(&mutant, &claim, originals, &originals[place]) => {
                 *survivors.entry("no log is asked for".to_owned()).or_default() += 1;
             }
+            _ if item.verifier.rules().log_threshold == 0
+                && says_no_more(&claim, &originals[place])
+                && has_further_signatures(&mutant.document, &item.document) =>
+            {
+                *survivors.entry("further signatures".to_owned()).or_default() += 1;
+            }
             _ => wrong.push(format!("{} {}: {}", item.name, mutant.what, mutant.path)),
         }
     }
@@ -165,6 +175,22 @@ fn says_no_more(mutant: &Meaning, original: &Meaning) -> bool {
 fn needs_no_log(mutant: &mutant::Mutant, claim: &Meaning, originals: &[Meaning], original: &Meaning) -> bool {
     let entry = ["/tlogEntries", "/dev.sigstore.cosign/bundle"].iter().any(|member| mutant.path.contains(member));
     entry && says_no_more(claim, original) || mutant.what == "taken from other evidence" && originals.contains(claim)
+}
+
+/// More signatures behind the good one of an envelope that is stored by itself: DSSE
+/// counts keys (`one-signature-stands-there-twice` of the forge). A log entry would not
+/// fit any more.
+fn has_further_signatures(mutant: &Document, original: &Document) -> bool {
+    let parts = |document: &Document| {
+        let Document::Layer { blob, .. } = document else { return None };
+        let mut envelope: Value = serde_json::from_slice(blob).ok()?;
+        let signatures = envelope.as_object_mut()?.remove("signatures")?.as_array()?.clone();
+        Some((envelope, signatures))
+    };
+    match (parts(mutant), parts(original)) {
+        (Some((rest, more)), Some((same, one))) => rest == same && more.len() > one.len() && more.starts_with(&one),
+        _ => false,
+    }
 }
 
 /// Everything in a claim that must not change.

@@ -8,8 +8,8 @@
 )]
 
 use carnet_evidence::{
-    Identity, KeyScheme, PublicKey, RepositoryRule, Signer, TrustPolicy, TrustPolicyError, TrustRoot, TrustSource,
-    trust_policy::{Age, Buildkit, Scope, Weight},
+    Identity, KeyScheme, PublicKey, RepositoryRule, Requirements, Signer, TrustPolicy, TrustPolicyError, TrustRoot, TrustSource,
+    trust_policy::{Age, Buildkit, Notation, Scope, Weight},
 };
 use serde_json::{Value, json};
 
@@ -67,6 +67,35 @@ fn rules_that_are_written_are_asked_for() {
 }
 
 #[test]
+fn what_is_asked_of_an_image_as_a_whole_is_handed_on() {
+    assert_eq!(parse(&json!({})).unwrap().rules_of_all().unwrap().requirements, Requirements::default());
+    let policy = parse(&json!({
+        "trustRoot": {"digest": DIGEST},
+        "signatures": {"scope": "root", "threshold": 2},
+        "attestations": {
+            "threshold": 3, "subjectName": "match", "slsaSchema": "warn", "sourceContradiction": "warn",
+            "builderContradiction": "fail", "notation": "require",
+        },
+        "certificates": {"issuerWhereAbsent": "https://fulcio.example"},
+    }))
+    .unwrap();
+    let rules = policy.rules(signer()).unwrap();
+    let asked = rules.requirements;
+    assert_eq!((asked.scope, asked.signers, asked.attesters), (Scope::Root, 2, 3));
+    assert_eq!((asked.slsa_schema, asked.source_contradiction), (Weight::Warn, Weight::Warn));
+    assert_eq!((asked.builder_contradiction, asked.notation), (Weight::Fail, Notation::Require));
+    assert!(rules.compare_subject_name);
+    assert_eq!(rules.issuer_where_absent.as_deref(), Some("https://fulcio.example"));
+    let relaxed = policy.relaxations();
+    for looser in
+        ["signatures.scope", "attestations.slsaSchema", "attestations.sourceContradiction", "certificates.issuerWhereAbsent"]
+    {
+        assert!(relaxed.iter().any(|text| text.starts_with(looser)), "{looser}: {relaxed:?}");
+    }
+    assert_eq!(relaxed.len(), 4, "what is stricter is no relaxation: {relaxed:?}");
+}
+
+#[test]
 fn a_key_has_rules_of_its_own() {
     let pem = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/trust/local-sigstore/demo.pub")).unwrap();
     let key = PublicKey::from_pem(&pem).unwrap();
@@ -96,6 +125,16 @@ fn what_cannot_be_meant_is_refused() {
         (json!({"log": {"threshold": 33}}), "at most 32"),
         (json!({"log": {"threshold": 0}}), "need trustRoot.digest"),
         (json!({"certificates": {"sctThreshold": 0}}), "need trustRoot.digest"),
+        (json!({"certificates": {"issuerWhereAbsent": "https://fulcio.example"}}), "needs trustRoot.digest"),
+        (json!({"certificates": {"issuerWhereAbsent": ""}}), "empty"),
+        (json!({"signatures": {"scope": "children"}}), "unknown variant"),
+        (json!({"attestations": {"threshold": 0}}), "want 1 to 32"),
+        (json!({"attestations": {"slsaSchema": "note"}}), "want \"fail\" or \"warn\""),
+        (json!({"attestations": {"sourceContradiction": "note"}}), "want \"fail\" or \"warn\""),
+        (json!({"attestations": {"builderContradiction": "ignore"}}), "unknown variant"),
+        (json!({"attestations": {"subjectName": "exact"}}), "unknown variant"),
+        (json!({"attestations": {"notation": "verify"}}), "unknown variant"),
+        (json!({"keys": [{"digest": DIGEST, "algorithm": "ed25519ph"}]}), "unknown variant"),
         (json!({"signatures": {"threshold": 0}}), "want 1 to 32"),
         (json!({"time": {"threshold": 0}}), "want 1 to 32"),
         (json!({"time": {"sources": []}}), "empty"),
@@ -125,6 +164,8 @@ fn what_cannot_be_meant_is_refused() {
         (json!({"log": {"witnesses": {"treshold": 1}}}), "log.witnesses.treshold"),
         (json!({"keys": [{"digest": DIGEST, "logThreshold": "1"}]}), "keys[0].logThreshold"),
         (json!({"time": {"sources": [""]}}), "time.sources[0]"),
+        (json!({"attestations": {"slsaSchema": "note"}}), "attestations.slsaSchema"),
+        (json!({"signatures": {"treshold": 2}}), "signatures.treshold"),
     ] {
         assert_eq!(parse(&members).map(|_| "accepted").unwrap_err().at(), at, "{members}");
     }

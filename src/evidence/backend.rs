@@ -3,8 +3,9 @@
 //! What our own steps accept is put to `sigstore-verify` as well, built with its
 //! typed constructors from the value that our steps read. A piece of evidence is
 //! good only when both say so. Kinds that the crate does not know (intoto/0.0.1,
-//! dsse/0.0.2, keys without a log) rest on our steps alone; a list of what is left
-//! out of a comparison stands at [`Witness::examine`].
+//! dsse/0.0.2, keys without a log, envelopes of several signatures) rest on our
+//! steps alone; a list of what is left out of a comparison stands at
+//! [`Witness::examine`].
 //!
 //! No other file names these crates; a test holds it.
 
@@ -13,6 +14,8 @@ mod typed;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use sigstore_trust_root::TrustedRoot;
 use sigstore_types::{Artifact, Sha256Hash};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 
@@ -22,11 +25,17 @@ use crate::{
     signature::Memo,
     signed::{Content, Form, Signed},
     trust_root::TrustRoot,
+    verifier::VerifierError,
 };
 
 /// The crate's verifier for one trust root.
 pub(crate) struct Witness {
     verifier: Verifier,
+    root: TrustedRoot,
+    /// Starts of the windows of certificate authorities, each with its number of
+    /// certificates, and of timestamp authorities.
+    authorities: Vec<(Option<Timestamp>, usize)>,
+    timestamp_authorities: Vec<Option<Timestamp>>,
 }
 
 /// What our steps found, so that the crate is asked about the same.
@@ -50,6 +59,8 @@ pub(crate) struct Question<'a> {
     pub(crate) has_one_sct: bool,
     /// Whether log entries are asked for.
     pub(crate) needs_log: bool,
+    /// The last time that a source of the trust root vouches for.
+    pub(crate) last: Option<Timestamp>,
 }
 
 /// What the crate says.
@@ -69,8 +80,10 @@ impl Witness {
     /// Prepares the crate for `root`.
     pub(crate) fn new(root: &TrustRoot) -> Result<Self, String> {
         provider::install()?;
+        let authorities = root.authorities().iter().map(|authority| (authority.window.start, authority.chain.len())).collect();
+        let timestamp_authorities = root.timestamp_authorities().iter().map(|authority| authority.window.start).collect();
         let root = typed::trusted_root(root)?;
-        Ok(Self { verifier: Verifier::new(&root).map_err(|e| e.to_string())? })
+        Ok(Self { verifier: Verifier::new(&root).map_err(|e| e.to_string())?, root, authorities, timestamp_authorities })
     }
 
     /// Puts the question to the crate.
@@ -102,14 +115,36 @@ impl Witness {
             Err(error) => {
                 let text = error.to_string();
                 let early = text.contains("is in the future") || text.contains("No matching Rekor key found");
-                if early { Answer::ClockIsEarly(text) } else { Answer::Refuses(text) }
+                if early || self.lacks_authorities(question.last) { Answer::ClockIsEarly(text) } else { Answer::Refuses(text) }
             }
         }
     }
 }
 
+impl Witness {
+    /// Whether the crate leaves an authority out that had begun at `last`. It asks the
+    /// clock of the host which ones have begun, so that clock is before `last`.
+    fn lacks_authorities(&self, last: Option<Timestamp>) -> bool {
+        let begun = |start: Option<Timestamp>| start.is_none_or(|start| last.is_some_and(|last| start <= last));
+        let certificates: usize = self.authorities.iter().filter(|(start, _)| begun(*start)).map(|(_, count)| count).sum();
+        let timestamps = self.timestamp_authorities.iter().filter(|start| begun(**start)).count();
+        self.root.fulcio_certs().len() < certificates || self.root.tsa_authorities().len() < timestamps
+    }
+}
+
+/// Makes ring the provider of those crates, for a process that uses one of them
+/// beside a [`crate::Verifier`]. Doing it twice does no harm.
+///
+/// # Errors
+///
+/// Returns [`VerifierError::Backend`] when another provider was installed before.
+pub fn install_crypto_provider() -> Result<(), VerifierError> {
+    provider::install().map_err(VerifierError::Backend)
+}
+
 /// Whether the crate can be asked about this form at all, and at this size.
 pub(crate) fn knows(signed: &Signed<'_>) -> bool {
+    // Its envelopes have one signature.
     !matches!(signed.form, Form::BareEnvelope) && signed.stored.len() <= budget::SECOND_VERIFIER
 }
 

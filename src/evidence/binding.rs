@@ -6,17 +6,18 @@
 
 use crate::{
     codes,
-    entry_body::{EntryBody, Hashed},
+    entry_body::{EntryBody, Hashed, Signer},
     signature::Hash,
-    signed::{Content, Form, LogEntry, Refusal, Signed},
+    signed::{Content, Form, LogEntry, Refusal, Signature, Signed},
 };
 
-/// Verifies that `body` describes `signed`, whose signature is over
+/// Verifies that `body` describes `signed`, whose `signature` is over
 /// `signed_bytes` and verifies under the certificate or key `verifier` (DER).
 pub(crate) fn verify(
     entry: &LogEntry,
     body: &EntryBody,
     signed: &Signed<'_>,
+    signature: &Signature,
     signed_bytes: Option<&[u8]>,
     signed_sha256: Option<[u8; 32]>,
     verifier: &[u8],
@@ -48,10 +49,16 @@ pub(crate) fn verify(
             return Err(mismatch(format!("{of} hash mismatch: the log entry has {logged}, this is {have}")));
         }
     }
-    if body.signature.as_ref().is_some_and(|signature| *signature != signed.signature) {
+    let (logged, stored) = (body.signers.len(), signed.signatures().count());
+    if logged > stored {
+        return Err(mismatch(format!("the log entry holds {logged} signatures, the envelope {stored}")));
+    }
+    let own = |signer: &&Signer| signer.signature.as_ref().is_none_or(|logged| *logged == signature.bytes);
+    let mut own = body.signers.iter().filter(own).peekable();
+    if own.peek().is_none() {
         return Err(mismatch("the log entry holds another signature".to_owned()));
     }
-    if body.verifier != verifier {
+    if !own.any(|signer| signer.verifier == verifier) {
         return Err(mismatch("the log entry holds another certificate or key".to_owned()));
     }
     Ok(())

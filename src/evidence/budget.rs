@@ -11,6 +11,8 @@ pub(crate) const LOG_ENTRIES: usize = 32;
 pub(crate) const TIMESTAMPS: usize = 32;
 /// Subjects of one statement.
 pub(crate) const SUBJECTS: usize = 1_024;
+/// Signatures of one envelope that is stored by itself; real ones have one or two.
+pub(crate) const SIGNATURES: usize = 16;
 /// Digests of one subject.
 pub(crate) const SUBJECT_DIGESTS: usize = 32;
 /// Certificates beside the leaf; real chains have at most three.
@@ -35,6 +37,10 @@ pub(crate) const SIMPLE_SIGNING: usize = 1024 * 1024;
 pub(crate) const ENVELOPE: usize = 128 * 1024 * 1024;
 /// One trusted_root.json; real ones have 7 to 30 KiB.
 pub(crate) const TRUST_ROOT: usize = 4 * 1024 * 1024;
+/// One TUF metadata file; real ones have 0.5 to 10 KiB.
+pub(crate) const TUF_METADATA: usize = 4 * 1024 * 1024;
+/// Signatures of one TUF metadata file; real ones have at most ten.
+pub(crate) const TUF_SIGNATURES: usize = 64;
 /// The longest identity pattern and its compiled size.
 pub(crate) const PATTERN: usize = 1 << 20;
 /// Payloads up to this size are put to the second verifier as well. It keeps three

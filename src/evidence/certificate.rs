@@ -3,10 +3,13 @@
 //! Follows RFC 5280 and the Fulcio extensions (arc 1.3.6.1.4.1.57264.1,
 //! `fulcio/docs/oid-info.md`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
-use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::der::{Decode as _, Encode as _, asn1::ObjectIdentifier};
 
 use crate::{
     budget,
@@ -16,14 +19,15 @@ use crate::{
     signature::{Scheme, verify_raw},
 };
 
-const SUBJECT_KEY_ID: &str = "2.5.29.14";
-const KEY_USAGE: &str = "2.5.29.15";
-const SUBJECT_ALT_NAME: &str = "2.5.29.17";
-const BASIC_CONSTRAINTS: &str = "2.5.29.19";
-const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
+const SUBJECT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 /// The list of signed certificate timestamps (RFC 6962 §3.3), as DER content.
 pub(crate) const SCT_LIST: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
-const FULCIO_ARC: &str = "1.3.6.1.4.1.57264.1.";
+/// 1.3.6.1.4.1.57264.1, as DER content.
+const FULCIO_ARC: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x01];
 /// otherName type of Fulcio's username identities, as DER content.
 const FULCIO_USERNAME: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x01, 0x07];
 
@@ -46,15 +50,19 @@ pub(crate) enum CertificateError {
     Malformed(String),
 }
 
-/// A parsed certificate with the bytes it was read from.
+/// A parsed certificate with the bytes it was read from; a copy shares them.
 #[derive(Clone, Debug)]
-pub(crate) struct Certificate {
+pub(crate) struct Certificate(Arc<Parsed>);
+
+#[derive(Debug)]
+struct Parsed {
     der: Vec<u8>,
     tbs: Vec<u8>,
     view: x509_cert::Certificate,
     key: PublicKey,
     not_before: Timestamp,
     not_after: Timestamp,
+    fulcio: Result<BTreeMap<u32, String>, CertificateError>,
 }
 
 /// Who a Fulcio certificate speaks of.
@@ -93,70 +101,71 @@ impl Certificate {
                 return Err(CertificateError::Ambiguous(format!("extension {} stands in it twice", extension.extn_id)));
             }
         }
-        Ok(Self { der: bytes.to_vec(), tbs: tbs.whole.to_vec(), key, not_before, not_after, view })
+        let fulcio = fulcio_extensions(body.extensions.iter().flatten());
+        Ok(Self(Arc::new(Parsed { der: bytes.to_vec(), tbs: tbs.whole.to_vec(), key, not_before, not_after, fulcio, view })))
     }
 
     /// The bytes it was read from.
     pub(crate) fn as_der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// The signed part, as read.
     pub(crate) fn tbs(&self) -> &[u8] {
-        &self.tbs
+        &self.0.tbs
     }
 
     /// The key that the certificate vouches for.
     pub(crate) fn key(&self) -> &PublicKey {
-        &self.key
+        &self.0.key
     }
 
     /// First moment of validity.
     pub(crate) fn not_before(&self) -> Timestamp {
-        self.not_before
+        self.0.not_before
     }
 
     /// Last moment of validity.
     pub(crate) fn not_after(&self) -> Timestamp {
-        self.not_after
+        self.0.not_after
     }
 
     /// Whether it is valid at `time`, ends included.
     pub(crate) fn is_valid_at(&self, time: Timestamp) -> bool {
-        self.not_before <= time && time <= self.not_after
+        self.0.not_before <= time && time <= self.0.not_after
     }
 
     /// Issuer and subject are the same name.
     pub(crate) fn is_self_issued(&self) -> bool {
-        self.view.tbs_certificate.issuer == self.view.tbs_certificate.subject
+        self.0.view.tbs_certificate.issuer == self.0.view.tbs_certificate.subject
     }
 
     /// Subject as RFC 4514 text, such as `CN=sigstore,O=sigstore.dev`.
     pub(crate) fn subject(&self) -> String {
-        name_text(&self.view.tbs_certificate.subject)
+        name_text(&self.0.view.tbs_certificate.subject)
     }
 
     /// Issuer as RFC 4514 text.
     pub(crate) fn issuer(&self) -> String {
-        name_text(&self.view.tbs_certificate.issuer)
+        name_text(&self.0.view.tbs_certificate.issuer)
     }
 
     /// The issuer name and the serial number, for the signer of a CMS message.
     pub(crate) fn issuer_and_serial(&self) -> (&x509_cert::name::Name, &x509_cert::serial_number::SerialNumber) {
-        (&self.view.tbs_certificate.issuer, &self.view.tbs_certificate.serial_number)
+        (&self.0.view.tbs_certificate.issuer, &self.0.view.tbs_certificate.serial_number)
     }
 
     /// Serial number as lower-case hex without leading zeros.
     pub(crate) fn serial(&self) -> String {
-        let text = hex::encode(self.view.tbs_certificate.serial_number.as_bytes());
+        let text = hex::encode(self.0.view.tbs_certificate.serial_number.as_bytes());
         let digits = text.trim_start_matches('0');
         if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
     }
 
     /// Whether `issuer` signed this certificate under its own name.
     pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
-        let body = &self.view.tbs_certificate;
-        let algorithm = self.view.signature_algorithm.oid.to_string();
+        let body = &self.0.view.tbs_certificate;
+        let algorithm = self.0.view.signature_algorithm.oid.to_string();
         let scheme = match algorithm.as_str() {
             "1.2.840.10045.4.3.2" => Scheme::with_hash(issuer.key(), crate::signature::Hash::Sha256),
             "1.2.840.10045.4.3.3" => Scheme::with_hash(issuer.key(), crate::signature::Hash::Sha384),
@@ -166,9 +175,9 @@ impl Certificate {
             "1.3.101.112" => Some(Scheme::Ed25519),
             _ => None,
         };
-        let signature = self.view.signature.as_bytes().unwrap_or_default();
-        body.issuer == issuer.view.tbs_certificate.subject
-            && body.signature == self.view.signature_algorithm
+        let signature = self.0.view.signature.as_bytes().unwrap_or_default();
+        body.issuer == issuer.0.view.tbs_certificate.subject
+            && body.signature == self.0.view.signature_algorithm
             && scheme.is_some_and(|scheme| verify_raw(scheme, issuer.key().raw(), self.tbs(), signature))
     }
 
@@ -189,8 +198,8 @@ impl Certificate {
 
     /// The extended key usage as object identifiers, and whether it is critical.
     pub(crate) fn extended_key_usage(&self) -> (Vec<String>, bool) {
-        let found = self.view.tbs_certificate.extensions.iter().flatten();
-        let Some(extension) = found.into_iter().find(|e| e.extn_id.to_string() == EXTENDED_KEY_USAGE) else {
+        let found = self.0.view.tbs_certificate.extensions.iter().flatten();
+        let Some(extension) = found.into_iter().find(|e| e.extn_id == EXTENDED_KEY_USAGE) else {
             return (Vec::new(), false);
         };
         let usages = x509_cert::ext::pkix::ExtendedKeyUsage::from_der(extension.extn_value.as_bytes());
@@ -231,35 +240,22 @@ impl Certificate {
     }
 
     /// The Fulcio extensions by their last number, 1 to 24.
-    pub(crate) fn fulcio_extensions(&self) -> Result<BTreeMap<u32, String>, CertificateError> {
-        let mut found = BTreeMap::new();
-        for extension in self.view.tbs_certificate.extensions.iter().flatten() {
-            let oid = extension.extn_id.to_string();
-            let Some(number) = oid.strip_prefix(FULCIO_ARC).and_then(|rest| rest.parse::<u32>().ok()) else { continue };
-            let bytes = extension.extn_value.as_bytes();
-            let malformed = || CertificateError::Malformed(format!("extension {oid} is not a UTF8String"));
-            let text = match number {
-                1..=6 => bytes,
-                8.. => der::single(bytes, der::UTF8_STRING).ok_or_else(malformed)?.content,
-                _ => continue,
-            };
-            found.insert(number, std::str::from_utf8(text).map_err(|_| malformed())?.to_owned());
-        }
-        Ok(found)
+    pub(crate) fn fulcio_extensions(&self) -> Result<&BTreeMap<u32, String>, CertificateError> {
+        self.0.fulcio.as_ref().map_err(Clone::clone)
     }
 
     /// Who vouched for the identity: extension 8, or 1 in old certificates.
     pub(crate) fn oidc_issuer(&self) -> Result<Option<String>, CertificateError> {
-        let mut extensions = self.fulcio_extensions()?;
-        match (extensions.remove(&8), extensions.remove(&1)) {
+        let extensions = self.fulcio_extensions()?;
+        match (extensions.get(&8), extensions.get(&1)) {
             (Some(new), Some(old)) if new != old => Err(CertificateError::Ambiguous(format!("two issuers, {new:?} and {old:?}"))),
-            (new, old) => Ok(new.or(old)),
+            (new, old) => Ok(new.or(old).cloned()),
         }
     }
 
     /// The certificate as PEM text.
     pub(crate) fn to_pem(&self) -> String {
-        encoding::to_pem("CERTIFICATE", &self.der)
+        encoding::to_pem("CERTIFICATE", &self.0.der)
     }
 
     /// What Conforma reports of a certificate, under its names, without empty
@@ -276,11 +272,11 @@ impl Certificate {
             ("Subject Alternative Name".to_owned(), format!("{group}{}", name.value)),
             ("Issuer".to_owned(), self.issuer()),
             ("Serial Number".to_owned(), self.serial()),
-            ("Not Before".to_owned(), self.not_before.to_string()),
-            ("Not After".to_owned(), self.not_after.to_string()),
+            ("Not Before".to_owned(), self.0.not_before.to_string()),
+            ("Not After".to_owned(), self.0.not_after.to_string()),
         ];
         for (number, value) in self.fulcio_extensions()? {
-            rows.extend(metadata_name(number).map(|name| (name.to_owned(), value)));
+            rows.extend(metadata_name(*number).map(|name| (name.to_owned(), value.clone())));
         }
         rows.retain(|(_, value)| !value.is_empty());
         Ok(rows)
@@ -295,9 +291,37 @@ impl Certificate {
         }
     }
 
-    fn extension(&self, oid: &str) -> Option<&[u8]> {
-        let mut extensions = self.view.tbs_certificate.extensions.iter().flatten();
-        extensions.find(|extension| extension.extn_id.to_string() == oid).map(|extension| extension.extn_value.as_bytes())
+    fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
+        let mut extensions = self.0.view.tbs_certificate.extensions.iter().flatten();
+        extensions.find(|extension| extension.extn_id == oid).map(|extension| extension.extn_value.as_bytes())
+    }
+}
+
+fn fulcio_extensions<'x>(
+    extensions: impl Iterator<Item = &'x x509_cert::ext::Extension>,
+) -> Result<BTreeMap<u32, String>, CertificateError> {
+    let mut found = BTreeMap::new();
+    for extension in extensions {
+        let Some(number) = fulcio_number(&extension.extn_id) else { continue };
+        let bytes = extension.extn_value.as_bytes();
+        let malformed = || CertificateError::Malformed(format!("extension {} is not a UTF8String", extension.extn_id));
+        let text = match number {
+            1..=6 => bytes,
+            8.. => der::single(bytes, der::UTF8_STRING).ok_or_else(malformed)?.content,
+            _ => continue,
+        };
+        found.insert(number, std::str::from_utf8(text).map_err(|_| malformed())?.to_owned());
+    }
+    Ok(found)
+}
+
+/// The last number of an extension directly below Fulcio's arc: one number, in the one
+/// way to write it (X.690 §8.19.2).
+fn fulcio_number(oid: &ObjectIdentifier) -> Option<u32> {
+    match oid.as_bytes().strip_prefix(FULCIO_ARC)? {
+        [number @ 0..0x80] => Some(u32::from(*number)),
+        [0x81..=0xff, middle @ .., 0..0x80] if middle.iter().all(|byte| *byte >= 0x80) => oid.arcs().last(),
+        _ => None,
     }
 }
 

@@ -6,6 +6,8 @@
 //! anchor itself (CVE-2026-24122 and its kin), key usage of issuers, and that
 //! only the last certificate of a configured chain is an anchor.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
@@ -54,6 +56,8 @@ pub(crate) enum NoPath {
     AuthorityTime(String),
     /// The leaf does not cover the time.
     LeafTime(String),
+    /// A certificate is signed by an algorithm that carnet does not accept.
+    Unsupported(String),
     /// The leaf leads to no authority of the trust root, or may not sign.
     Untrusted(String),
 }
@@ -127,14 +131,18 @@ fn path_to(leaf: &Certificate, extra: &[Vec<u8>], authority: &Authority, usage: 
             None,
         )
         .map_err(|e| describe(e, &authority.name, time))?;
-    check_issuers(&path, time).map_err(untrusted)?;
+    check_issuers(&path, authority, time).map_err(untrusted)?;
     Ok(Path { issuer_spki: issuer_spki(&path), authority: authority.name.clone() })
 }
 
 /// What webpki does not look at in the certificates between leaf and anchor.
-fn check_issuers(path: &VerifiedPath<'_>, time: Timestamp) -> Result<(), String> {
+fn check_issuers(path: &VerifiedPath<'_>, authority: &Authority, time: Timestamp) -> Result<(), String> {
     for cert in path.intermediate_certificates() {
-        let issuer = Certificate::parse(cert.der().as_ref()).map_err(|e| e.to_string())?;
+        let der = cert.der();
+        let issuer = match authority.chain.iter().find(|configured| configured.as_der() == der.as_ref()) {
+            Some(configured) => Cow::Borrowed(configured),
+            None => Cow::Owned(Certificate::parse(der.as_ref()).map_err(|e| e.to_string())?),
+        };
         if !issuer.is_authority() {
             return Err(format!("{} may not issue certificates", issuer.subject()));
         }
@@ -159,6 +167,40 @@ fn describe(error: webpki::Error, authority: &str, time: Timestamp) -> NoPath {
         webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => {
             NoPath::AuthorityTime(format!("signed at {time}, a certificate of authority {authority} is not valid then"))
         }
+        webpki::Error::UnsupportedSignatureAlgorithmContext(_)
+        | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            NoPath::Unsupported(format!("authority {authority}: a certificate is signed by an algorithm that is not accepted"))
+        }
         error => NoPath::Untrusted(format!("authority {authority}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! p384_authority {
+        ($file:literal) => {
+            Certificate::parse(include_bytes!(concat!("../../testdata/evidence/p384-authority/", $file))).unwrap()
+        };
+    }
+
+    /// The hash is that of the certificate's own algorithm identifier, which the
+    /// authority signed: RFC 5758 §3.2 pairs no curve with one hash.
+    #[test]
+    fn an_authority_with_a_p384_key_signs_sha256_or_sha384() {
+        let chain = vec![p384_authority!("authority.der")];
+        let authority = Authority { name: "P-384".to_owned(), chain: chain.clone(), window: Window::OPEN };
+        let path = |leaf: &Certificate| {
+            let time = "2027-01-01T00:00:00Z".parse().unwrap();
+            find_path(leaf, &[], std::slice::from_ref(&authority), CODE_SIGNING, time).map(|path| path.authority)
+        };
+        for leaf in [p384_authority!("leaf-sha256.der"), p384_authority!("leaf-sha384.der")] {
+            assert_eq!(path(&leaf), Ok("P-384".to_owned()));
+            assert!(leaf.is_issued_by(&chain[0]));
+        }
+        let leaf = p384_authority!("leaf-sha512.der");
+        assert!(matches!(path(&leaf), Err(NoPath::Unsupported(_))), "{:?}", path(&leaf));
+        assert!(!leaf.is_issued_by(&chain[0]));
     }
 }

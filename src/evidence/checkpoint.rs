@@ -42,7 +42,7 @@ impl Checkpoint {
     /// Parses the text of a note.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         if text.len() > budget::CHECKPOINT {
-            return Err(invalid(format!("{} bytes, at most {}", text.len(), budget::CHECKPOINT)));
+            return Err(too_much(format!("{} bytes, at most {}", text.len(), budget::CHECKPOINT)));
         }
         let (body, signatures) = text.split_once("\n\n").ok_or_else(|| invalid("no blank line before signatures"))?;
         let mut lines = body.split('\n');
@@ -51,8 +51,11 @@ impl Checkpoint {
         let root = lines.next().and_then(base64_standard).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let root = root.ok_or_else(|| invalid("the third line is not a root hash"))?;
         let lines: Vec<_> = signatures.split_terminator('\n').collect();
-        if lines.is_empty() || lines.len() > budget::CHECKPOINT_SIGNATURES {
-            return Err(invalid(format!("{} signature lines, want 1 to {}", lines.len(), budget::CHECKPOINT_SIGNATURES)));
+        if lines.is_empty() {
+            return Err(invalid("no signature lines"));
+        }
+        if lines.len() > budget::CHECKPOINT_SIGNATURES {
+            return Err(too_much(format!("{} signature lines, at most {}", lines.len(), budget::CHECKPOINT_SIGNATURES)));
         }
         let signatures = lines.into_iter().map(NoteSignature::parse).collect::<Option<_>>();
         Ok(Self {
@@ -149,6 +152,10 @@ impl NoteSignature {
             signature: signature.to_vec(),
         })
     }
+}
+
+fn too_much(reason: String) -> Refusal {
+    Refusal::new(&codes::EVIDENCE_LIMIT_EXCEEDED, format!("checkpoint: {reason}"))
 }
 
 fn invalid(reason: impl Into<String>) -> Refusal {

@@ -27,6 +27,27 @@ codes! {
     HOST_CLOCK_IMPLAUSIBLE = "host-clock-implausible" "V5.4" Warning
         "The clock of this host is earlier than a time that a log or timestamp authority has signed."
         "Set the clock of this host; the signature itself was found good.";
+    TUF_METADATA_MALFORMED = "tuf-metadata-malformed" "V5.5" Failure
+        "A file of the carried TUF chain cannot be read, or two of them contradict each other."
+        "Export again with the chain that `carnet trust fetch` kept.";
+    TUF_METADATA_MISSING = "tuf-metadata-missing" "V5.5" Failure
+        "A file that the TUF chain needs is not carried."
+        "Export again with --tuf-chain, or give the trust root itself with --trusted-root.";
+    TUF_THRESHOLD_NOT_MET = "tuf-threshold-not-met" "V5.6" Failure
+        "Too few of the keys that may sign a file of the TUF chain have signed it."
+        "The root.json is of another repository, or the file was changed or made by someone else.";
+    TUF_VERSION_MISMATCH = "tuf-version-mismatch" "V5.7" Failure
+        "A file of the TUF chain has another version than the one that has to follow."
+        "A file was left out or replaced; export again with the whole chain.";
+    TUF_ROLLBACK = "tuf-rollback" "V5.7" Failure
+        "A file of the TUF chain is older than the least version that the trust policy accepts."
+        "Export again with a newer chain; this one was true once, and is replayed.";
+    TUF_DIGEST_MISMATCH = "tuf-digest-mismatch" "V5.8" Failure
+        "A file has not the length or digest that the TUF chain signs for."
+        "The file was changed; export again.";
+    TUF_METADATA_EXPIRED = "tuf-metadata-expired" "V5.9" Failure
+        "A file of the TUF chain has expired."
+        "Fetch the chain again with `carnet trust fetch`, or say in trustRoot.tuf.expiredMetadata for how long that is accepted.";
 
     EVIDENCE_NOT_CARRIED = "payload-not-carried" "V6.1" Warning
         "The payload of a piece of evidence is not in the bundle."
@@ -50,7 +71,7 @@ codes! {
         "A signing certificate cannot be read or does not name exactly one subject."
         "Look at who issued it.";
     UNSUPPORTED_STATEMENT_TYPE = "unsupported-statement-type" "V6.8" Warning
-        "A signed payload is not an in-toto statement of version 0.1 or 1."
+        "A signed payload is not of type application/vnd.in-toto+json, or not an in-toto statement of version 0.1 or 1."
         "A newer carnet may know it.";
     UNSIGNED_STATEMENT = "unsigned-statement" "V6.9" Note
         "A statement carries no signature; only the digest of its index binds it."
@@ -62,6 +83,9 @@ codes! {
     SIGNATURE_INVALID = "signature-invalid" "V7.1" Warning
         "A signature does not verify over what it claims to sign."
         "The content or the signature was changed.";
+    SIGNATURE_NOT_COUNTED = "signature-not-counted" "V7.1" Note
+        "An envelope has further signatures, by other keys or by the same one; one is counted."
+        "";
     UNSUPPORTED_ALGORITHM = "unsupported-algorithm" "V7.2" Warning
         "A key or signature is of an algorithm that carnet does not accept."
         "Sign with ECDSA P-256 or P-384, Ed25519 or RSA of 2048 bits and more.";
@@ -80,6 +104,9 @@ codes! {
     REPOSITORY_MISMATCH = "repository-mismatch" "V7.6" Warning
         "A simple-signing payload names another repository than the one asked for."
         "Relax repositoryMatch in the trust policy if images are mirrored under other names.";
+    SIGNED_UNDER_ANOTHER_NAME = "signed-under-another-name" "V7.6" Note
+        "A simple-signing payload names another repository than the one the image is asked for in."
+        "Nothing, if the image was promoted or mirrored; set signatures.repositoryMatch in the trust policy where the name matters.";
     VERIFIERS_DISAGREE = "verifiers-disagree" "V7.7" Warning
         "The second verifier refuses what the first one accepted."
         "Treat the evidence as bad and report this as a defect of carnet.";
@@ -168,4 +195,13 @@ codes! {
     CERTIFICATE_EXTENSION_MISMATCH = "certificate-extension-mismatch" "V11.5" Warning
         "The signer's certificate lacks an extension, or carries another value, than the trust policy asks for."
         "It was built elsewhere, from another source or by another trigger.";
+    SOURCE_CONTRADICTION = "source-contradiction" "V11.6" Failure
+        "A provenance names another source repository, commit or ref than the certificate that signed it states."
+        "The job that signed did not build what the predicate says; correct what writes the predicate, or set attestations.sourceContradiction in the trust policy.";
+    SOURCE_NOT_COMPARABLE = "source-not-comparable" "V11.6" Note
+        "A provenance and the certificate that signed it do not both say what source was built, so they were not compared."
+        "Take the source from the certificate (certificates.extensions in the trust policy) where it matters.";
+    BUILDER_CONTRADICTION = "builder-contradiction" "V11.7" Note
+        "A provenance names another builder or run than the certificate that signed it states."
+        "Set attestations.builderContradiction in the trust policy where the two have to agree.";
 }

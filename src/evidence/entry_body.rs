@@ -8,8 +8,9 @@ use carnet_bundle::json;
 use serde_json::Value;
 
 use crate::{
-    codes,
+    budget, codes,
     encoding::{base64_standard, pem_single},
+    public_key::KeyAlgorithm,
     signed::Refusal,
 };
 
@@ -18,10 +19,22 @@ use crate::{
 pub(crate) struct EntryBody {
     /// Hash of what was signed: the payload, or the DSSE encoding of it.
     pub(crate) hashes: Vec<BodyHash>,
+    /// The signatures, at least one. A log takes an envelope of several with a
+    /// verifier for each.
+    pub(crate) signers: Vec<Signer>,
+    /// An Ed25519 signature of this entry is one over a digest (Ed25519ph).
+    pub(crate) is_prehashed: bool,
+}
+
+/// One signature of a body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Signer {
     /// The signature; intoto/0.0.1 does not hold it.
     pub(crate) signature: Option<Vec<u8>>,
     /// DER of the certificate or key that verifies it.
     pub(crate) verifier: Vec<u8>,
+    /// What entries of version 0.0.2 call the key and its hash.
+    details: Option<String>,
 }
 
 /// One hash of a body and what it is a hash of.
@@ -42,6 +55,21 @@ pub(crate) enum Hashed {
     Payload,
     /// The bytes that the signature covers.
     SignedBytes,
+}
+
+impl EntryBody {
+    /// What the body calls the key `verifier` (DER) when that is a name of another
+    /// algorithm than its own. Nothing follows from the right name: the key decides.
+    pub(crate) fn misnames(&self, verifier: &[u8], algorithm: KeyAlgorithm) -> Option<&str> {
+        let fits = |details: &str| match algorithm {
+            KeyAlgorithm::EcdsaP256 => details.starts_with("PKIX_ECDSA_P256_"),
+            KeyAlgorithm::EcdsaP384 => details.starts_with("PKIX_ECDSA_P384_"),
+            KeyAlgorithm::Ed25519 => matches!(details, "PKIX_ED25519" | "PKIX_ED25519_PH"),
+            KeyAlgorithm::Rsa => details.starts_with("PKIX_RSA_") || details.starts_with("PKCS1_RSA_"),
+        };
+        let own = self.signers.iter().filter(|signer| signer.verifier == verifier);
+        own.filter_map(|signer| signer.details.as_deref()).find(|details| !fits(details))
+    }
 }
 
 /// Kind and version that a body gives itself; empty when it gives none.
@@ -72,19 +100,26 @@ pub(crate) fn parse(body: &[u8], kind: &str, version: &str) -> Result<EntryBody,
 }
 
 fn hashedrekord_v001(spec: &Value) -> Result<EntryBody, Refusal> {
+    let hash = hex_hash(spec, "/data/hash", Hashed::SignedBytes)?;
     Ok(EntryBody {
-        hashes: vec![hex_hash(spec, "/data/hash", Hashed::SignedBytes)?],
-        signature: Some(base64(spec, "/signature/content")?),
-        verifier: pem(spec, "/signature/publicKey/content")?,
+        // Rekor takes Ed25519 here over SHA-512 only, and then prehashed.
+        is_prehashed: hash.algorithm == "sha512",
+        hashes: vec![hash],
+        signers: vec![Signer {
+            signature: Some(base64(spec, "/signature/content")?),
+            verifier: pem(spec, "/signature/publicKey/content")?,
+            details: None,
+        }],
     })
 }
 
 fn dsse_v001(spec: &Value) -> Result<EntryBody, Refusal> {
-    only_one(spec, "/signatures")?;
     Ok(EntryBody {
         hashes: vec![hex_hash(spec, "/payloadHash", Hashed::Payload)?, hex_hash(spec, "/envelopeHash", Hashed::Envelope)?],
-        signature: Some(base64(spec, "/signatures/0/signature")?),
-        verifier: pem(spec, "/signatures/0/verifier")?,
+        signers: signers(spec, "/signatures", |signer| {
+            Ok(Signer { signature: Some(base64(signer, "/signature")?), verifier: pem(signer, "/verifier")?, details: None })
+        })?,
+        is_prehashed: false,
     })
 }
 
@@ -95,23 +130,25 @@ fn intoto_v001(spec: &Value) -> Result<EntryBody, Refusal> {
     if spec.pointer("/content/payloadHash").is_some_and(|value| !value.is_null()) {
         hashes.push(hex_hash(spec, "/content/payloadHash", Hashed::Payload)?);
     }
-    Ok(EntryBody { hashes, signature: None, verifier: pem(spec, "/publicKey")? })
+    let signers = vec![Signer { signature: None, verifier: pem(spec, "/publicKey")?, details: None }];
+    Ok(EntryBody { hashes, signers, is_prehashed: false })
 }
 
 /// The signature is base64 of base64, a known slip of this entry type.
 fn intoto_v002(spec: &Value) -> Result<EntryBody, Refusal> {
-    const SIGNATURES: &str = "/content/envelope/signatures";
-    only_one(spec, SIGNATURES)?;
     let payload_type = text(spec, "/content/envelope/payloadType")?;
     if payload_type != crate::statement::PAYLOAD_TYPE {
         return Err(mismatch(format!("log entry body: payload type {payload_type:?}")));
     }
-    let outer = base64(spec, &format!("{SIGNATURES}/0/sig"))?;
-    let inner = std::str::from_utf8(&outer).ok().and_then(base64_standard);
     Ok(EntryBody {
         hashes: vec![hex_hash(spec, "/content/payloadHash", Hashed::Payload)?],
-        signature: Some(inner.ok_or_else(|| mismatch("log entry body: signature is not base64 of base64".to_owned()))?),
-        verifier: pem(spec, &format!("{SIGNATURES}/0/publicKey"))?,
+        signers: signers(spec, "/content/envelope/signatures", |signer| {
+            let outer = base64(signer, "/sig")?;
+            let inner = std::str::from_utf8(&outer).ok().and_then(base64_standard);
+            let inner = inner.ok_or_else(|| mismatch("log entry body: signature is not base64 of base64".to_owned()))?;
+            Ok(Signer { signature: Some(inner), verifier: pem(signer, "/publicKey")?, details: None })
+        })?,
+        is_prehashed: false,
     })
 }
 
@@ -119,18 +156,17 @@ fn hashedrekord_v002(spec: &Value) -> Result<EntryBody, Refusal> {
     let spec = member(spec, "/hashedRekordV002")?;
     Ok(EntryBody {
         hashes: vec![named_hash(spec, "/data", Hashed::SignedBytes)?],
-        signature: Some(base64(spec, "/signature/content")?),
-        verifier: raw_verifier(spec, "/signature/verifier")?,
+        signers: vec![raw_signer(spec, "/signature/content", "/signature/verifier")?],
+        is_prehashed: spec.pointer("/signature/verifier/keyDetails").and_then(Value::as_str) == Some("PKIX_ED25519_PH"),
     })
 }
 
 fn dsse_v002(spec: &Value) -> Result<EntryBody, Refusal> {
     let spec = member(spec, "/dsseV002")?;
-    only_one(spec, "/signatures")?;
     Ok(EntryBody {
         hashes: vec![named_hash(spec, "/payloadHash", Hashed::Payload)?],
-        signature: Some(base64(spec, "/signatures/0/content")?),
-        verifier: raw_verifier(spec, "/signatures/0/verifier")?,
+        signers: signers(spec, "/signatures", |signer| raw_signer(signer, "/content", "/verifier"))?,
+        is_prehashed: false,
     })
 }
 
@@ -152,21 +188,26 @@ fn named_hash(spec: &Value, pointer: &str, of: Hashed) -> Result<BodyHash, Refus
     Ok(BodyHash { of, algorithm: algorithm.to_owned(), value: base64(spec, &format!("{pointer}/digest"))? })
 }
 
-/// `{x509Certificate | publicKey: {rawBytes}, keyDetails}`.
-fn raw_verifier(spec: &Value, pointer: &str) -> Result<Vec<u8>, Refusal> {
-    let verifier = member(spec, pointer)?;
-    match (verifier.get("x509Certificate"), verifier.get("publicKey")) {
+/// A signature, and `{x509Certificate | publicKey: {rawBytes}, keyDetails}`.
+fn raw_signer(spec: &Value, signature: &str, verifier: &str) -> Result<Signer, Refusal> {
+    let signature = Some(base64(spec, signature)?);
+    let verifier = member(spec, verifier)?;
+    let details = verifier.get("keyDetails").and_then(Value::as_str).map(str::to_owned);
+    let verifier = match (verifier.get("x509Certificate"), verifier.get("publicKey")) {
         (Some(_), None) => base64(verifier, "/x509Certificate/rawBytes"),
         (None, Some(_)) => base64(verifier, "/publicKey/rawBytes"),
         _ => Err(mismatch("log entry body: want one of x509Certificate and publicKey".to_owned())),
-    }
+    };
+    Ok(Signer { signature, verifier: verifier?, details })
 }
 
-fn only_one(spec: &Value, pointer: &str) -> Result<(), Refusal> {
-    match member(spec, pointer)?.as_array().map(Vec::len) {
-        Some(1) => Ok(()),
-        count => Err(mismatch(format!("log entry body: {} signatures, want 1", count.unwrap_or(0)))),
+fn signers(spec: &Value, pointer: &str, read: impl Fn(&Value) -> Result<Signer, Refusal>) -> Result<Vec<Signer>, Refusal> {
+    let list = member(spec, pointer)?.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !(1..=budget::SIGNATURES).contains(&list.len()) {
+        let (have, most) = (list.len(), budget::SIGNATURES);
+        return Err(mismatch(format!("log entry body: {have} signatures, want 1 to {most}")));
     }
+    list.iter().map(read).collect()
 }
 
 fn member<'v>(spec: &'v Value, pointer: &str) -> Result<&'v Value, Refusal> {

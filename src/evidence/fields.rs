@@ -3,6 +3,8 @@
 //! Follows the ProtoJSON mapping: member names in lowerCamelCase or as in the
 //! .proto file, 64-bit integers as text or number, `null` for unset.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::encoding::base64_protojson;
@@ -30,7 +32,7 @@ impl<'a> Fields<'a> {
         let fields = Self::open(value, path)?;
         for (index, key) in fields.members.keys().enumerate() {
             let name = camel_case(key);
-            if !known.contains(&name.as_str()) {
+            if !known.contains(&name.as_ref()) {
                 return Err(fields.error("", format!("unknown member {key:?}")));
             }
             if fields.members.keys().take(index).any(|other| camel_case(other) == name) {
@@ -88,8 +90,7 @@ impl<'a> Fields<'a> {
 
     /// A member of base64 bytes that must be set and not longer than `limit`.
     pub(crate) fn bytes(&self, name: &str, limit: usize) -> Result<Vec<u8>, FieldError> {
-        self.require(name)?;
-        let text = self.text(name)?;
+        let text = self.require(name)?.as_str().ok_or_else(|| self.error(name, "not a text".to_owned()))?;
         // Four characters hold three bytes; the exact length is checked below.
         if text.len() / 4 > limit / 3 + 1 {
             return Err(self.too_much(name, format!("longer than {limit} bytes")));
@@ -126,13 +127,18 @@ impl<'a> Fields<'a> {
         FieldError { path, reason, is_limit: false }
     }
 
-    fn too_much(&self, name: &str, reason: String) -> FieldError {
+    /// An error about the member `name` that exceeds a bound.
+    pub(crate) fn too_much(&self, name: &str, reason: String) -> FieldError {
         FieldError { is_limit: true, ..self.error(name, reason) }
     }
 
     /// The path of the member `name`.
     pub(crate) fn path_of(&self, name: &str) -> String {
-        format!("{}.{name}", self.path)
+        let mut path = String::with_capacity(self.path.len() + 1 + name.len());
+        path.push_str(&self.path);
+        path.push('.');
+        path.push_str(name);
+        path
     }
 }
 
@@ -143,7 +149,10 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// `log_index` and `logIndex` are both `logIndex`.
-fn camel_case(key: &str) -> String {
+fn camel_case(key: &str) -> Cow<'_, str> {
+    if !key.contains('_') {
+        return Cow::Borrowed(key);
+    }
     let mut parts = key.split('_');
     let mut name = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -153,7 +162,7 @@ fn camel_case(key: &str) -> String {
             name.push_str(letters.as_str());
         }
     }
-    name
+    Cow::Owned(name)
 }
 
 #[cfg(test)]

@@ -193,11 +193,31 @@ impl Matcher {
 }
 
 fn compile(field: &'static str, text: &str) -> Result<Regex, IdentityError> {
-    RegexBuilder::new(text).size_limit(budget::PATTERN).build().map_err(|e| IdentityError::Pattern {
+    RegexBuilder::new(&ascii_classes(text)).size_limit(budget::PATTERN).build().map_err(|e| IdentityError::Pattern {
         field,
         pattern: text.to_owned(),
         reason: e.to_string(),
     })
+}
+
+/// Perl's classes are those of ASCII in RE2; here they would be Unicode's, and a
+/// pattern for `admin` would accept letters that only look like it.
+fn ascii_classes(pattern: &str) -> String {
+    let (mut out, mut letters) = (String::with_capacity(pattern.len()), pattern.chars());
+    while let Some(c) = letters.next() {
+        match if c == '\\' { letters.next() } else { None } {
+            None => out.push(c),
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('s') => out.push_str(r"[\t\n\f\r ]"),
+            Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+            Some('w') => out.push_str("[0-9A-Za-z_]"),
+            Some('W') => out.push_str("[^0-9A-Za-z_]"),
+            Some('b') => out.push_str(r"(?-u:\b)"),
+            Some(other) => out.extend(['\\', other]),
+        }
+    }
+    out
 }
 
 fn matches_everything(pattern: &str) -> bool {
@@ -262,6 +282,23 @@ mod tests {
         let anchored = subject(None, Some(r"^https://github\.com/org/.*$"));
         assert!(anchored.accepts_subject("https://github.com/org/repo"));
         assert!(!anchored.accepts_subject("https://evil.example/?x=https://github.com/org/"));
+    }
+
+    #[test]
+    fn classes_are_those_of_ascii_as_in_go() {
+        for (pattern, good, bad) in [
+            (r"^\w+@example\.com$", "admin@example.com", "\u{430}dmin@example.com"),
+            (r"^[\w.-]+@example\.com$", "a.b-c@example.com", "\u{430}@example.com"),
+            (r"^v\d$", "v1", "v\u{661}"),
+            (r"^a\sb$", "a b", "a\u{a0}b"),
+            (r"^\W\D\S$", "\u{430}\u{661}\u{a0}", "\u{430}1x"),
+            (r"^x\\d$", r"x\d", "x1"),
+        ] {
+            let identity = subject(None, Some(pattern));
+            assert!(identity.accepts_subject(good) && !identity.accepts_subject(bad), "{pattern}");
+            let anchored = identity.anchored().unwrap();
+            assert!(anchored.accepts_subject(good) && !anchored.accepts_subject(bad), "{pattern}");
+        }
     }
 
     #[test]

@@ -29,12 +29,14 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// Reads a layer of a `.sig` image.
 pub(crate) fn read_signature<'a>(blob: &'a [u8], annotations: &BTreeMap<String, String>) -> Result<Signed<'a>, Refusal> {
     let text = annotations.get(SIGNATURE).map_or("", String::as_str);
-    let signature = encoding::base64_standard(text).filter(|bytes| !bytes.is_empty() && bytes.len() <= budget::SIGNATURE);
+    let signature = encoding::base64_standard(text).filter(|bytes| !bytes.is_empty());
+    let signature = signature.ok_or_else(|| malformed(SIGNATURE, "not the base64 of a signature"))?;
+    within(SIGNATURE, signature.len(), budget::SIGNATURE, "bytes")?;
     Ok(Signed {
         form: Form::LegacySignature,
         content: Content::SimpleSigning { payload: Cow::Borrowed(blob) },
-        signature: signature.ok_or_else(|| malformed(SIGNATURE, "not the base64 of a signature"))?,
-        keyid: String::new(),
+        signature: signature.into(),
+        further: Vec::new(),
         material: material(annotations)?,
         entries: log_entry(annotations)?.into_iter().collect(),
         timestamps: timestamp(annotations)?.into_iter().collect(),
@@ -49,7 +51,7 @@ pub(crate) fn read_attestation<'a>(blob: &'a [u8], annotations: &BTreeMap<String
         form: Form::LegacyAttestation,
         content: Content::Envelope { payload_type: envelope.payload_type, payload: envelope.payload },
         signature: envelope.signature,
-        keyid: envelope.keyid,
+        further: envelope.further,
         material: material(annotations)?,
         entries: log_entry(annotations)?.into_iter().collect(),
         timestamps: timestamp(annotations)?.into_iter().collect(),
@@ -69,13 +71,15 @@ fn material(annotations: &BTreeMap<String, String>) -> Result<Material, Refusal>
     let Some((PemKind::Certificate, leaf)) = encoding::pem_single(pem.as_bytes()) else {
         return Err(malformed(CERTIFICATE, "not one PEM certificate"));
     };
+    within(CERTIFICATE, leaf.len(), budget::CERTIFICATE, "bytes")?;
     let mut chain = Vec::new();
     if let Some(pem) = set(annotations, CHAIN) {
         let sections = encoding::pem_sections(pem.as_bytes()).unwrap_or_default();
-        if sections.is_empty() || sections.len() > budget::CHAIN || sections.iter().any(|(kind, _)| *kind != PemKind::Certificate)
-        {
+        if sections.is_empty() || sections.iter().any(|(kind, _)| *kind != PemKind::Certificate) {
             return Err(malformed(CHAIN, "not a list of PEM certificates"));
         }
+        within(CHAIN, sections.len(), budget::CHAIN, "certificates")?;
+        within(CHAIN, sections.iter().map(|(_, der)| der.len()).max().unwrap_or(0), budget::CERTIFICATE, "bytes of one")?;
         chain = sections.into_iter().map(|(_, der)| der).collect();
     }
     Ok(Material::Certificate { leaf, chain })
@@ -87,7 +91,7 @@ fn log_entry(annotations: &BTreeMap<String, String>) -> Result<Option<LogEntry>,
     if value.is_null() {
         return Ok(None);
     }
-    read_log_entry(&value).map(Some).map_err(|e| malformed(BUNDLE, &e.to_string()))
+    read_log_entry(&value).map(Some).map_err(|e| of_field(BUNDLE, &e))
 }
 
 /// `SignedEntryTimestamp` and `Payload` with their odd letter case, as Rekor's
@@ -96,8 +100,11 @@ fn read_log_entry(value: &Value) -> Result<LogEntry, FieldError> {
     let fields = Fields::new(value, "bundle", &["SignedEntryTimestamp", "Payload"])?;
     let payload = fields.object("Payload", &["body", "integratedTime", "logIndex", "logID"])?;
     let body = encoding::base64_standard(payload.text("body")?)
-        .filter(|body| !body.is_empty() && body.len() <= budget::ENTRY_BODY)
-        .ok_or_else(|| payload.error("body", "not base64, empty or too long".to_owned()))?;
+        .filter(|body| !body.is_empty())
+        .ok_or_else(|| payload.error("body", "not base64, or empty".to_owned()))?;
+    if body.len() > budget::ENTRY_BODY {
+        return Err(payload.too_much("body", format!("longer than {} bytes", budget::ENTRY_BODY)));
+    }
     let (kind, version) = entry_body::kind_of(&body);
     let promise = match fields.get("SignedEntryTimestamp") {
         None => None,
@@ -132,11 +139,25 @@ fn timestamp(annotations: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, 
     }
     let read = Fields::new(&value, "rfc3161timestamp", &["SignedRFC3161Timestamp"])
         .and_then(|fields| fields.bytes("SignedRFC3161Timestamp", budget::TOKEN));
-    read.map(Some).map_err(|e| malformed(TIMESTAMP, &e.to_string()))
+    read.map(Some).map_err(|e| of_field(TIMESTAMP, &e))
 }
 
 fn set<'m>(annotations: &'m BTreeMap<String, String>, key: &str) -> Option<&'m str> {
     annotations.get(key).map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// Refuses what is larger than one piece of evidence may be.
+fn within(annotation: &str, got: usize, most: usize, unit: &str) -> Result<(), Refusal> {
+    if got <= most {
+        return Ok(());
+    }
+    let message = format!("annotation {annotation}: {got} {unit}, at most {most} are read");
+    Err(Refusal::new(&codes::EVIDENCE_LIMIT_EXCEEDED, message))
+}
+
+fn of_field(annotation: &str, error: &FieldError) -> Refusal {
+    let code = if error.is_limit { &codes::EVIDENCE_LIMIT_EXCEEDED } else { &codes::EVIDENCE_MALFORMED };
+    Refusal::new(code, format!("annotation {annotation}: {error}"))
 }
 
 fn malformed(annotation: &str, reason: &str) -> Refusal {

@@ -62,6 +62,7 @@ mod legacy;
 mod log;
 mod log_proof;
 mod merkle;
+mod provenance;
 mod public_key;
 mod rules;
 mod sct;
@@ -73,16 +74,29 @@ mod statement;
 mod timestamp;
 pub mod trust_policy;
 mod trust_root;
+pub mod tuf;
 mod verified;
 mod verifier;
 
+#[cfg(test)]
+#[path = "../../tests/fuzz_evidence.rs"]
+mod fuzz;
+#[cfg(test)]
+#[path = "../../tests/fuzz/random.rs"]
+mod random;
+#[cfg(test)]
+#[path = "../../tests/fuzz/target.rs"]
+mod target;
+
+pub use backend::install_crypto_provider;
 pub use checkpoint::Witness;
 pub use evidence::{Evidence, LooseError, claimed_subjects, from_loose_file, from_manifest};
 pub use identity::{Identity, IdentityError};
 pub use kind::{Classification, classify};
-pub use log_proof::{LogProofError, LogProofs};
+pub use log_proof::{KnownLog, LogProofError, LogProofs, Vouched, log_leaf};
+pub use provenance::{Comparison, Provenance};
 pub use public_key::{KeyAlgorithm, KeyError, PublicKey};
-pub use rules::{KeyScheme, RepositoryRule, Rules, Signer, TimeSources};
+pub use rules::{KeyScheme, RepositoryRule, Requirements, Rules, Signer, TimeSources};
 pub use trust_policy::{TrustPolicy, TrustPolicyError};
 pub use trust_root::{TrustParts, TrustRoot, TrustRootError, TrustSource, Window};
 pub use verified::{

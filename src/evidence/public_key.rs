@@ -171,7 +171,13 @@ fn check_point(algorithm: KeyAlgorithm, raw: &[u8]) -> Result<(), KeyError> {
     let uncompressed = |length: usize| raw.len() == length && raw.first() == Some(&4);
     match algorithm {
         KeyAlgorithm::EcdsaP256 if !uncompressed(65) => Err(KeyError::Malformed("want an uncompressed point on P-256")),
+        KeyAlgorithm::EcdsaP256 if p256::ecdsa::VerifyingKey::from_sec1_bytes(raw).is_err() => {
+            Err(KeyError::Malformed("the point does not lie on P-256"))
+        }
         KeyAlgorithm::EcdsaP384 if !uncompressed(97) => Err(KeyError::Malformed("want an uncompressed point on P-384")),
+        KeyAlgorithm::EcdsaP384 if p384::PublicKey::from_sec1_bytes(raw).is_err() => {
+            Err(KeyError::Malformed("the point does not lie on P-384"))
+        }
         KeyAlgorithm::Ed25519 if raw.len() != 32 => Err(KeyError::Malformed("an Ed25519 key has 32 bytes")),
         KeyAlgorithm::Rsa => check_modulus(raw),
         _ => Ok(()),
@@ -193,4 +199,33 @@ fn check_modulus(raw: &[u8]) -> Result<(), KeyError> {
         return Err(malformed());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P256: &[u8] = include_bytes!("../../testdata/trust/local-sigstore/demo.pub");
+    const P384: &[u8] = include_bytes!("../../testdata/trust/local-sigstore/key-p384.pub");
+
+    #[test]
+    fn a_point_off_the_curve_is_no_key() {
+        for (pem, algorithm, curve) in [(P256, KeyAlgorithm::EcdsaP256, "P-256"), (P384, KeyAlgorithm::EcdsaP384, "P-384")] {
+            let key = PublicKey::from_pem(pem).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            let refused = |spki: &[u8]| PublicKey::from_der(spki).unwrap_err().to_string();
+            let mut off = key.as_der().to_vec();
+            *off.last_mut().unwrap() ^= 1;
+            assert_eq!(refused(&off), format!("not a public key: the point does not lie on {curve}"));
+            // Neither does a point with a coordinate above the modulus.
+            let y = off.len() - (key.raw().len() - 1) / 2;
+            off[y..].fill(0xff);
+            assert_eq!(refused(&off), format!("not a public key: the point does not lie on {curve}"));
+            // The same point in its short form is another way to write the key.
+            let mut short = key.as_der().to_vec();
+            let point = short.len() - key.raw().len();
+            short[point] = 2;
+            assert_eq!(refused(&short), format!("not a public key: want an uncompressed point on {curve}"));
+        }
+    }
 }

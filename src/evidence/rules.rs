@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use carnet_bundle::Digest;
 use serde::Deserialize;
 
-use crate::{checkpoint::Witness, identity::Identity, public_key::PublicKey, trust_root::Window};
+use crate::{
+    checkpoint::Witness,
+    identity::Identity,
+    public_key::PublicKey,
+    trust_policy::{Notation, Scope, Weight},
+    trust_root::Window,
+};
 
 /// What a piece of evidence must satisfy. The defaults are the strict ones;
 /// every setter that lowers safety is named for what it gives up.
@@ -38,15 +44,41 @@ pub struct Rules {
     pub key_window: Window,
     /// What the operator's key signs, where it is not the rule of its algorithm.
     pub key_scheme: Option<KeyScheme>,
-    /// Whether certificates with P-384 keys may sign SHA-256, as cosign before 3.0
-    /// let them.
-    pub accept_p384_with_sha256: bool,
     /// Whether unsigned BuildKit statements count where the index is signed.
     pub accept_buildkit: bool,
     /// Whether the repository that a simple-signing payload names is compared.
     pub repository: RepositoryRule,
+    /// Whether the name of an attestation's subject has to be the repository asked
+    /// for.
+    pub compare_subject_name: bool,
+    /// The issuer that a certificate without one is taken to be vouched for by: the
+    /// authority of an instance that names none.
+    pub issuer_where_absent: Option<String>,
+    /// What acceptance asks of the evidence about one image as a whole; no part of
+    /// the verification of a single piece.
+    pub requirements: Requirements,
     /// What differs for single keys, by the digest of the key.
     pub(crate) keys: BTreeMap<Digest, KeyTerms>,
+}
+
+/// What is asked of all evidence about one image together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Requirements {
+    /// Which images need evidence of their own.
+    pub scope: Scope,
+    /// Distinct signers of the image.
+    pub signers: usize,
+    /// Distinct signers of its attestations.
+    pub attesters: usize,
+    /// What a violation of the SLSA provenance schema weighs.
+    pub slsa_schema: Weight,
+    /// What it weighs that certificate and provenance disagree on the source.
+    pub source_contradiction: Weight,
+    /// What it weighs that they disagree on builder or run.
+    pub builder_contradiction: Weight,
+    /// Whether a Notary Project signature has to be there.
+    pub notation: Notation,
 }
 
 /// What the operator knows of one key.
@@ -128,9 +160,11 @@ impl Rules {
             extensions: BTreeMap::new(),
             key_window: Window::OPEN,
             key_scheme: None,
-            accept_p384_with_sha256: false,
             accept_buildkit: false,
             repository: RepositoryRule::Ignore,
+            compare_subject_name: false,
+            issuer_where_absent: None,
+            requirements: Requirements::default(),
             keys: BTreeMap::new(),
         }
     }
@@ -175,6 +209,30 @@ impl Rules {
     pub fn ignore_sct(mut self) -> Self {
         self.sct_threshold = 0;
         self
+    }
+}
+
+impl Requirements {
+    /// The same with the contradictions and schema violations that a trust policy
+    /// may lower lowered: for runs from which no verdict comes.
+    #[must_use]
+    pub fn lowered(self) -> Self {
+        Self { slsa_schema: Weight::Warn, source_contradiction: Weight::Warn, builder_contradiction: Weight::Note, ..self }
+    }
+}
+
+impl Default for Requirements {
+    /// The defaults of `bundle-spec/trust-policy.md` §3.
+    fn default() -> Self {
+        Self {
+            scope: Scope::AsConforma,
+            signers: 1,
+            attesters: 1,
+            slsa_schema: Weight::Fail,
+            source_contradiction: Weight::Fail,
+            builder_contradiction: Weight::Note,
+            notation: Notation::Ignore,
+        }
     }
 }
 

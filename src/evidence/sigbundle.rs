@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     budget, codes, envelope,
     fields::{FieldError, Fields},
-    signed::{Content, Form, InclusionProof, LogEntry, Material, Refusal, Signed},
+    signed::{Content, Form, InclusionProof, LogEntry, Material, Refusal, Signature, Signed},
 };
 
 const MEMBERS: &[&str] = &["mediaType", "verificationMaterial", "messageSignature", "dsseEnvelope"];
@@ -64,7 +64,7 @@ fn version(value: &Value) -> Result<u8, Refusal> {
 fn read<'a>(value: &Value, version: u8, stored: &'a [u8]) -> Result<Signed<'a>, FieldError> {
     let fields = Fields::new(value, "bundle", MEMBERS)?;
     let material = fields.object("verificationMaterial", MATERIAL)?;
-    let (content, signature, keyid) = content(&fields)?;
+    let (content, signature) = content(&fields)?;
     let mut entries = Vec::new();
     for (index, value) in material.list("tlogEntries", budget::LOG_ENTRIES)?.iter().enumerate() {
         entries.push(log_entry(value, &material.path_of(&format!("tlogEntries[{index}]")))?);
@@ -73,7 +73,7 @@ fn read<'a>(value: &Value, version: u8, stored: &'a [u8]) -> Result<Signed<'a>, 
         form: Form::Bundle(version),
         content,
         signature,
-        keyid,
+        further: Vec::new(),
         material: signer(&material, version)?,
         entries,
         timestamps: timestamps(&material)?,
@@ -81,12 +81,12 @@ fn read<'a>(value: &Value, version: u8, stored: &'a [u8]) -> Result<Signed<'a>, 
     })
 }
 
-fn content<'a>(fields: &Fields<'_>) -> Result<(Content<'a>, Vec<u8>, String), FieldError> {
+fn content<'a>(fields: &Fields<'_>) -> Result<(Content<'a>, Signature), FieldError> {
     match (fields.get("messageSignature"), fields.get("dsseEnvelope")) {
         (None, Some(value)) => {
             let envelope = envelope::read_strict(value, &fields.path_of("dsseEnvelope"))?;
             let content = Content::Envelope { payload_type: envelope.payload_type, payload: envelope.payload };
-            Ok((content, envelope.signature, envelope.keyid))
+            Ok((content, envelope.signature))
         }
         (Some(_), None) => {
             let message = fields.object("messageSignature", &["messageDigest", "signature"])?;
@@ -98,7 +98,7 @@ fn content<'a>(fields: &Fields<'_>) -> Result<(Content<'a>, Vec<u8>, String), Fi
                     Some((digest.text("algorithm")?.to_owned(), digest.bytes("digest", 64)?))
                 }
             };
-            Ok((Content::Artifact { digest }, signature, String::new()))
+            Ok((Content::Artifact { digest }, signature.into()))
         }
         _ => Err(fields.error("", "exactly one of messageSignature and dsseEnvelope is wanted".to_owned())),
     }

@@ -3,7 +3,11 @@
 //! The primitives are ring's. What a key signs is hashed by the rule of the
 //! key's algorithm, never by what a message says (TOB-SIGSTORE-6).
 
-use std::{cell::RefCell, collections::HashSet, sync::Mutex};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use ring::signature::{
@@ -137,15 +141,11 @@ pub(crate) fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool 
 
 /// Whether `signature` is that of the raw key over `message`.
 pub(crate) fn verify_raw(scheme: Scheme, raw_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let name = Memo::name(scheme, raw_key, message, signature);
-    if name.is_some_and(|name| Memo::knows(&name)) {
-        return true;
+    let verify = || UnparsedPublicKey::new(scheme.algorithm(), raw_key).verify(message, signature).is_ok();
+    match Memo::slot(scheme, raw_key, message, signature) {
+        Some(answer) => *answer.get_or_init(verify),
+        None => verify(),
     }
-    let good = UnparsedPublicKey::new(scheme.algorithm(), raw_key).verify(message, signature).is_ok();
-    if let (true, Some(name)) = (good, name) {
-        Memo::learn(name);
-    }
-    good
 }
 
 /// Whether `signature` is that of the raw key over bytes with this SHA-256.
@@ -164,67 +164,114 @@ pub(crate) fn verify_sha256(scheme: Scheme, raw_key: &[u8], digest: &[u8; 32], s
     }
 }
 
-/// Remembers which signatures were found good, so that the certificates of an
-/// authority are verified once and not for each of a thousand attestations.
+/// Remembers what came of a signature, so that it is verified once: not by each of
+/// our two verifiers, not by each of a thousand attestations with one authority, and
+/// not by each thread.
 ///
 /// A name is the SHA-256 of scheme, key, message and signature together: what is
-/// remembered is exactly what was verified.
+/// remembered is the answer of ring to exactly this question, and says nothing of
+/// whether the key is to be trusted. The two verifiers stay independent in
+/// everything but this answer, which both would ask of ring.
 #[derive(Debug, Default)]
-pub(crate) struct Memo(Mutex<HashSet<[u8; 32]>>);
+pub(crate) struct Memo(Mutex<HashMap<Name, Answer>>);
+
+type Name = [u8; 32];
+/// Threads that ask the same question wait for the one that asked first.
+type Answer = Arc<OnceLock<bool>>;
 
 thread_local! {
-    static CURRENT: RefCell<Option<std::sync::Arc<Memo>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// The memory that a thread works with.
+struct Current {
+    memo: Arc<Memo>,
+    /// What was asked last. The second verifier asks it all again, and to compare
+    /// bytes takes a tenth of what it takes to name them.
+    asked: Vec<Asked>,
+}
+
+/// A question to the last byte, and where its answer stands.
+struct Asked {
+    scheme: Scheme,
+    raw_key: Vec<u8>,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    answer: Answer,
+}
+
+impl Asked {
+    fn is(&self, scheme: Scheme, raw_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        self.scheme == scheme && self.signature == signature && self.raw_key == raw_key && self.message == message
+    }
 }
 
 impl Memo {
-    /// 32 bytes each; beyond it nothing more is remembered.
+    /// Answers, some 100 bytes each. A full memory is emptied: an attacker who fills
+    /// it makes others ask again, and no more.
     const CAPACITY: usize = 16 * 1024;
     /// Longer messages cost as much to name as to verify.
     const MESSAGE: usize = 64 * 1024;
+    /// Questions that are kept to the last byte: more than one bundle asks.
+    const ASKED: usize = 16;
 
     /// Runs `work` with this memory.
-    pub(crate) fn scope<T>(memo: &std::sync::Arc<Self>, work: impl FnOnce() -> T) -> T {
-        struct Restore(Option<std::sync::Arc<Memo>>);
+    pub(crate) fn scope<T>(memo: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        struct Restore(Option<Current>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 CURRENT.with(|current| current.replace(self.0.take()));
             }
         }
-        let _restore = Restore(CURRENT.with(|current| current.replace(Some(memo.clone()))));
+        if CURRENT.with(|current| current.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(&current.memo, memo))) {
+            return work();
+        }
+        let current = Current { memo: memo.clone(), asked: Vec::new() };
+        let _restore = Restore(CURRENT.with(|outer| outer.replace(Some(current))));
         work()
     }
 
-    fn name(scheme: Scheme, raw_key: &[u8], message: &[u8], signature: &[u8]) -> Option<[u8; 32]> {
-        if message.len() > Self::MESSAGE || CURRENT.with(|current| current.borrow().is_none()) {
+    /// Where the answer to this question stands, or will.
+    fn slot(scheme: Scheme, raw_key: &[u8], message: &[u8], signature: &[u8]) -> Option<Answer> {
+        if message.len() > Self::MESSAGE {
             return None;
         }
+        CURRENT.with(|current| {
+            let mut current = current.borrow_mut();
+            let Current { memo, asked } = current.as_mut()?;
+            if let Some(known) = asked.iter().find(|asked| asked.is(scheme, raw_key, message, signature)) {
+                return Some(known.answer.clone());
+            }
+            let answer = memo.answer(Self::name(scheme, raw_key, message, signature)?)?;
+            if asked.len() < Self::ASKED {
+                let (raw_key, message, signature) = (raw_key.to_vec(), message.to_vec(), signature.to_vec());
+                asked.push(Asked { scheme, raw_key, message, signature, answer: answer.clone() });
+            }
+            Some(answer)
+        })
+    }
+
+    fn answer(&self, name: Name) -> Option<Answer> {
+        let mut answers = self.0.lock().ok()?;
+        if answers.len() >= Self::CAPACITY {
+            answers.clear();
+        }
+        Some(answers.entry(name).or_default().clone())
+    }
+
+    fn name(scheme: Scheme, raw_key: &[u8], message: &[u8], signature: &[u8]) -> Option<Name> {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        context.update(&[scheme.tag()]);
-        for part in [raw_key, message, signature] {
-            context.update(&part.len().to_be_bytes());
+        let lengths = [raw_key.len(), message.len(), signature.len()].map(usize::to_be_bytes);
+        for part in [&[scheme.tag()], lengths.as_flattened(), raw_key, message, signature] {
             context.update(part);
         }
         context.finish().as_ref().try_into().ok()
     }
 
-    fn knows(name: &[u8; 32]) -> bool {
-        Self::with(|names| names.contains(name)).unwrap_or(false)
-    }
-
-    fn learn(name: [u8; 32]) {
-        Self::with(|names| {
-            if names.len() < Self::CAPACITY {
-                names.insert(name);
-            }
-        });
-    }
-
-    fn with<T>(work: impl FnOnce(&mut HashSet<[u8; 32]>) -> T) -> Option<T> {
-        CURRENT.with(|current| {
-            let current = current.borrow();
-            let mut names = current.as_ref()?.0.lock().ok()?;
-            Some(work(&mut names))
-        })
+    /// How many questions were asked.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 }
 
@@ -258,5 +305,83 @@ impl SignatureVerificationAlgorithm for CertificateAlgorithm {
 
     fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         verify_raw(self.scheme, key, message, signature).then_some(()).ok_or(InvalidSignature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        thread,
+    };
+
+    use super::*;
+
+    const QUESTION: (Scheme, &[u8], &[u8], &[u8]) = (Scheme::Ed25519, b"key", b"message", b"signature");
+
+    fn slot((scheme, key, message, signature): (Scheme, &[u8], &[u8], &[u8])) -> Answer {
+        Memo::slot(scheme, key, message, signature).unwrap()
+    }
+
+    #[test]
+    fn threads_that_ask_the_same_ask_once() {
+        let (memo, asked, together) = (Arc::new(Memo::default()), AtomicUsize::new(0), Barrier::new(8));
+        let ask = || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            true
+        };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    together.wait();
+                    assert!(Memo::scope(&memo, || *slot(QUESTION).get_or_init(ask)));
+                });
+            }
+        });
+        assert_eq!((asked.into_inner(), memo.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_differs_in_anything_is_another_question() {
+        let memo = Arc::new(Memo::default());
+        let (scheme, key, message, signature) = QUESTION;
+        Memo::scope(&memo, || {
+            slot(QUESTION).set(true).unwrap();
+            for other in [
+                (Scheme::EcdsaP256Sha256, key, message, signature),
+                (scheme, b"kez".as_slice(), message, signature),
+                (scheme, key, b"massage".as_slice(), signature),
+                (scheme, key, message, b"signaturf".as_slice()),
+                // The same bytes, parted elsewhere.
+                (scheme, b"keym".as_slice(), b"essage".as_slice(), signature),
+                (scheme, key, b"messages".as_slice(), b"ignature".as_slice()),
+            ] {
+                assert_eq!(slot(other).get(), None, "{other:?}");
+            }
+            assert_eq!(slot(QUESTION).get(), Some(&true));
+        });
+    }
+
+    #[test]
+    fn a_bad_signature_stays_bad() {
+        let memo = Arc::new(Memo::default());
+        for _ in 0..2 {
+            assert!(!Memo::scope(&memo, || verify_raw(Scheme::Ed25519, &[0; 32], b"message", &[0; 64])));
+        }
+        assert_eq!(memo.len(), 1);
+    }
+
+    #[test]
+    fn a_full_memory_starts_anew() {
+        let memo = Arc::new(Memo::default());
+        Memo::scope(&memo, || {
+            for number in 0..=Memo::CAPACITY {
+                slot((Scheme::Ed25519, b"key", &number.to_be_bytes(), b"signature"));
+            }
+        });
+        assert_eq!(memo.len(), 1);
     }
 }

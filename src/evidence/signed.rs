@@ -13,14 +13,23 @@ use carnet_bundle::{Code, Finding};
 pub(crate) struct Signed<'a> {
     pub(crate) form: Form,
     pub(crate) content: Content<'a>,
-    pub(crate) signature: Vec<u8>,
-    /// `keyid` of a DSSE signature: a hint that nobody signed.
-    pub(crate) keyid: String,
+    pub(crate) signature: Signature,
+    /// Further signatures over the same content: an envelope that is stored by itself
+    /// may have several, a Sigstore bundle has one.
+    pub(crate) further: Vec<Signature>,
     pub(crate) material: Material,
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) timestamps: Vec<Vec<u8>>,
     /// The bytes as stored: what the envelope hash of a log entry covers.
     pub(crate) stored: &'a [u8],
+}
+
+/// One signature over the content.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Signature {
+    pub(crate) bytes: Vec<u8>,
+    /// `keyid` of a DSSE signature: a hint that nobody signed.
+    pub(crate) keyid: String,
 }
 
 /// How it was stored.
@@ -85,6 +94,19 @@ pub(crate) struct InclusionProof {
 pub(crate) struct Refusal {
     pub(crate) code: &'static Code,
     pub(crate) message: String,
+}
+
+impl Signed<'_> {
+    /// All signatures, as they stand.
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        std::iter::once(&self.signature).chain(&self.further)
+    }
+}
+
+impl From<Vec<u8>> for Signature {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, keyid: String::new() }
+    }
 }
 
 impl Refusal {

@@ -20,6 +20,7 @@ pub(crate) struct Statement {
     pub(crate) predicate_type: String,
     /// SHA-256 digests of each subject.
     subjects: Vec<Option<Digest>>,
+    names: Vec<Option<String>>,
 }
 
 /// Reads the frame of a statement and refuses whatever two readers could read
@@ -44,6 +45,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Statement, Refusal> {
     Ok(Statement {
         statement_type: statement_type.to_owned(),
         predicate_type: predicate_type.to_owned(),
+        names: names(members.get("subject")),
         subjects: subjects(members.get("subject"))?,
     })
 }
@@ -52,6 +54,11 @@ impl Statement {
     /// The place of the subject that is `digest`.
     pub(crate) fn subject_of(&self, digest: &Digest) -> Option<usize> {
         self.subjects.iter().position(|subject| subject.as_ref() == Some(digest))
+    }
+
+    /// The name of the subject at this place.
+    pub(crate) fn name_of(&self, index: usize) -> Option<&str> {
+        self.names.get(index)?.as_deref()
     }
 
     /// The SHA-256 digests of all subjects.
@@ -80,6 +87,11 @@ fn subjects(value: Option<&Value>) -> Result<Vec<Option<Digest>>, Refusal> {
         return Err(Refusal::new(&codes::EVIDENCE_LIMIT_EXCEEDED, message));
     }
     list.iter().map(subject).collect()
+}
+
+fn names(value: Option<&Value>) -> Vec<Option<String>> {
+    let list = value.and_then(Value::as_array).into_iter().flatten();
+    list.take(budget::SUBJECTS).map(|subject| subject.get("name").and_then(Value::as_str).map(str::to_owned)).collect()
 }
 
 /// Only SHA-256 binds an image: it is the digest that bundles carry, and sha1,

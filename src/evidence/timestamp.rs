@@ -10,7 +10,10 @@ use cms::{
     signed_data::{SignedData, SignerIdentifier, SignerInfo},
 };
 use jiff::Timestamp;
-use x509_cert::der::{Decode as _, Encode as _, asn1::SetOfVec};
+use x509_cert::der::{
+    Decode as _, Encode as _,
+    asn1::{ObjectIdentifier, SetOfVec},
+};
 
 use crate::{
     certificate::Certificate,
@@ -21,12 +24,12 @@ use crate::{
     signed::Refusal,
 };
 
-const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
-const TST_INFO: &str = "1.2.840.113549.1.9.16.1.4";
-const CONTENT_TYPE: &str = "1.2.840.113549.1.9.3";
-const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
-const SIGNING_CERTIFICATE: &str = "1.2.840.113549.1.9.16.2.12";
-const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
+const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
+const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
+const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
+const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 
 /// A verified timestamp.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,7 +73,7 @@ pub(crate) fn verify(token: &[u8], message: &[u8], authorities: &[Authority]) ->
 fn verify_by(data: &SignedData, signer: &SignerInfo, message: &[u8], authority: &Authority) -> Result<Stamped, Refusal> {
     let Some(leaf) = authority.chain.first() else { return Err(invalid("the authority has no certificate")) };
     let content = data.encap_content_info.econtent.as_ref().ok_or_else(|| invalid("no TSTInfo"))?;
-    if data.encap_content_info.econtent_type.to_string() != TST_INFO {
+    if data.encap_content_info.econtent_type != TST_INFO {
         return Err(invalid("its content is no TSTInfo"));
     }
     let info = Info::parse(content.value()).ok_or_else(|| invalid("TSTInfo is not of its shape"))?;
@@ -87,18 +90,18 @@ fn verify_by(data: &SignedData, signer: &SignerInfo, message: &[u8], authority: 
 /// RFC 5652 §5.4: the signature is over the signed attributes, and these hold the
 /// type and the digest of the content.
 fn verify_signer(signer: &SignerInfo, content: &[u8], leaf: &Certificate) -> Result<(), Refusal> {
-    let hash = hash_of(&signer.digest_alg.oid.to_string()).ok_or_else(|| unsupported("digest algorithm of the signer"))?;
+    let hash = hash_of_der(signer.digest_alg.oid.as_bytes()).ok_or_else(|| unsupported("digest algorithm of the signer"))?;
     let attributes = signer.signed_attrs.as_ref().ok_or_else(|| invalid("no signed attributes"))?;
-    let value = |oid: &str| -> Result<Option<Vec<u8>>, Refusal> {
-        let mut found = attributes.iter().filter(|attribute| attribute.oid.to_string() == oid);
+    let value = |oid: ObjectIdentifier| -> Result<Option<Vec<u8>>, Refusal> {
+        let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
             (Some(one), None) if one.values.len() == 1 => Ok(one.values.get(0).and_then(|any| any.to_der().ok())),
             _ => Err(invalid("a signed attribute stands there twice")),
         }
     };
-    let content_type = value(CONTENT_TYPE)?.and_then(|der| x509_cert::spki::ObjectIdentifier::from_der(&der).ok());
-    if content_type.is_none_or(|oid| oid.to_string() != TST_INFO) {
+    let content_type = value(CONTENT_TYPE)?.and_then(|der| ObjectIdentifier::from_der(&der).ok());
+    if content_type != Some(TST_INFO) {
         return Err(invalid("the signed content type is no TSTInfo"));
     }
     let digest = value(MESSAGE_DIGEST)?;
@@ -159,6 +162,7 @@ fn verify_authority(leaf: &Certificate, authority: &Authority, time: Timestamp) 
         NoPath::AuthorityTime(reason) | NoPath::LeafTime(reason) => {
             Refusal::new(&codes::TIMESTAMP_OUTSIDE_VALIDITY, format!("timestamp: {reason}"))
         }
+        NoPath::Unsupported(reason) => Refusal::new(&codes::UNSUPPORTED_ALGORITHM, format!("timestamp: {reason}")),
         NoPath::Untrusted(reason) => invalid(reason),
     })
 }
@@ -192,7 +196,7 @@ fn signed_data(token: &[u8]) -> Result<SignedData, Refusal> {
         }
     };
     let info = ContentInfo::from_der(info).map_err(|_| malformed())?;
-    if info.content_type.to_string() != SIGNED_DATA {
+    if info.content_type != SIGNED_DATA {
         return Err(invalid("no signed CMS message"));
     }
     let content = info.content.to_der().map_err(|_| malformed())?;
@@ -234,15 +238,6 @@ fn generalized_time(content: &[u8]) -> Option<Timestamp> {
     format!("{}-{}-{}T{}:{}:{}{point}{fraction}Z", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
         .parse()
         .ok()
-}
-
-fn hash_of(oid: &str) -> Option<Hash> {
-    match oid {
-        "2.16.840.1.101.3.4.2.1" => Some(Hash::Sha256),
-        "2.16.840.1.101.3.4.2.2" => Some(Hash::Sha384),
-        "2.16.840.1.101.3.4.2.3" => Some(Hash::Sha512),
-        _ => None,
-    }
 }
 
 fn hash_of_der(oid: &[u8]) -> Option<Hash> {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     checkpoint::Witness,
-    rules::{KeyScheme, KeyTerms, RepositoryRule, Rules, Signer, TimeSources},
+    rules::{KeyScheme, KeyTerms, RepositoryRule, Requirements, Rules, Signer, TimeSources},
     trust_root::Window,
 };
 
@@ -127,6 +127,9 @@ impl TrustPolicy {
         rules.extensions = self.extensions()?;
         rules.accept_buildkit = self.attestations.buildkit == Buildkit::AcceptWhenIndexSigned;
         rules.repository = self.repository();
+        rules.compare_subject_name = self.attestations.subject_name == SubjectName::Match;
+        rules.issuer_where_absent.clone_from(&self.certificates.issuer_where_absent);
+        rules.requirements = self.requirements();
         if let Some(witnesses) = &self.log.witnesses {
             rules.witness_threshold = witnesses.threshold;
             rules.witnesses = witnesses.keys.iter().map(|text| witness(text)).collect::<Result<_, _>>()?;
@@ -152,6 +155,8 @@ impl TrustPolicy {
         say(self.attestations.slsa_schema != Weight::Fail, "attestations.slsaSchema: warn");
         say(self.attestations.source_contradiction != Weight::Fail, "attestations.sourceContradiction: warn");
         say(self.attestations.buildkit == Buildkit::AcceptWhenIndexSigned, "attestations.buildkit: accept-when-index-signed");
+        let absent = self.certificates.issuer_where_absent.is_some();
+        say(absent, "certificates.issuerWhereAbsent: a certificate without an issuer is vouched for by its authority alone");
         let loose = |key: &KeyRules| key.log_threshold == Some(0) && self.log.threshold > 0;
         say(self.keys.iter().any(loose), "keys[].logThreshold: 0: no log entry is asked for");
         let old = |key: &KeyRules| key.algorithm == Some(KeyScheme::EcdsaP384Sha256);
@@ -167,6 +172,15 @@ impl TrustPolicy {
         }
         if (self.log.threshold == 0 || self.certificates.sct_threshold == 0) && root.digest.is_none() {
             return inconsistent("log.threshold: 0 and certificates.sctThreshold: 0 need trustRoot.digest");
+        }
+        if self.certificates.issuer_where_absent.is_some() && root.digest.is_none() {
+            return inconsistent("certificates.issuerWhereAbsent needs trustRoot.digest");
+        }
+        let (schema, source) = (self.attestations.slsa_schema, self.attestations.source_contradiction);
+        for (key, weight) in [("slsaSchema", schema), ("sourceContradiction", source)] {
+            if weight == Weight::Note {
+                return Err(shape(&format!("attestations.{key}"), "is \"note\", want \"fail\" or \"warn\""));
+            }
         }
         let signatures = &self.signatures;
         if (signatures.repository_match == RepositoryMatch::Prefix) != signatures.repository_prefix.is_some() {
@@ -192,6 +206,19 @@ impl TrustPolicy {
                 anchored.map(Signer::Identities).map_err(|e| TrustPolicyError::Inconsistent(e.to_string()))
             }
             other => Ok(other),
+        }
+    }
+
+    fn requirements(&self) -> Requirements {
+        let (signatures, attestations) = (&self.signatures, &self.attestations);
+        Requirements {
+            scope: signatures.scope,
+            signers: signatures.threshold,
+            attesters: attestations.threshold,
+            slsa_schema: attestations.slsa_schema,
+            source_contradiction: attestations.source_contradiction,
+            builder_contradiction: attestations.builder_contradiction,
+            notation: attestations.notation,
         }
     }
 

@@ -11,12 +11,12 @@
 mod parts;
 mod read;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use carnet_bundle::Digest;
 use jiff::Timestamp;
 
-use crate::{chain::Authority, public_key::PublicKey, trust_policy::WithoutWindow};
+use crate::{chain::Authority, public_key::PublicKey, signature::Memo, trust_policy::WithoutWindow, tuf};
 
 pub use parts::TrustParts;
 
@@ -37,6 +37,9 @@ pub struct TrustRoot {
     authorities: Vec<Authority>,
     timestamp_authorities: Vec<Authority>,
     skipped: Vec<String>,
+    /// The signatures in its chains, which were verified when it was loaded and stand
+    /// in the path of every piece of evidence.
+    memo: Arc<Memo>,
 }
 
 /// How a trust root came to be trusted (R4.1).
@@ -53,8 +56,8 @@ pub enum TrustSource {
     Parts(String),
     /// A file of the bundle whose digest the operator pinned.
     Pinned(String),
-    /// A TUF repository verified from a `root.json` that the operator holds.
-    Tuf(String),
+    /// A TUF chain of the bundle, verified from a `root.json` that the operator holds.
+    Tuf(Box<tuf::Chain>),
 }
 
 /// A time for which something is trusted. Both ends are included.
@@ -140,7 +143,7 @@ impl TrustRoot {
     /// root is used as a whole or not at all. Keys of algorithms that carnet does
     /// not know are left out and listed by [`Self::skipped`].
     pub fn parse(bytes: &[u8], source: TrustSource) -> Result<Self, TrustRootError> {
-        read::parse(bytes, source, WithoutWindow::Refuse)
+        Self::remembering(|| read::parse(bytes, source, WithoutWindow::Refuse))
     }
 
     /// As [`Self::parse`], but takes authorities that do not say from when they are
@@ -150,7 +153,12 @@ impl TrustRoot {
     ///
     /// As [`Self::parse`].
     pub fn parse_accepting_open_windows(bytes: &[u8], source: TrustSource) -> Result<Self, TrustRootError> {
-        read::parse(bytes, source, WithoutWindow::Accept)
+        Self::remembering(|| read::parse(bytes, source, WithoutWindow::Accept))
+    }
+
+    /// The bytes of the compiled-in root: what [`Self::public_good`] reads.
+    pub fn public_good_bytes() -> &'static [u8] {
+        PUBLIC_GOOD
     }
 
     /// The compiled-in root of the public Sigstore instance.
@@ -173,6 +181,7 @@ impl TrustRoot {
             authorities: Vec::new(),
             timestamp_authorities: Vec::new(),
             skipped: Vec::new(),
+            memo: Arc::default(),
         }
     }
 
@@ -183,7 +192,7 @@ impl TrustRoot {
     ///
     /// As [`Self::parse`].
     pub fn from_parts(parts: &TrustParts, source: &str) -> Result<Self, TrustRootError> {
-        parts::assemble(parts, TrustSource::Parts(source.to_owned()))
+        Self::remembering(|| parts::assemble(parts, TrustSource::Parts(source.to_owned())))
     }
 
     /// Where it came from.
@@ -233,6 +242,15 @@ impl TrustRoot {
         self.logs.is_empty() && self.ct_logs.is_empty()
     }
 
+    fn remembering(load: impl FnOnce() -> Result<Self, TrustRootError>) -> Result<Self, TrustRootError> {
+        let memo: Arc<Memo> = Arc::default();
+        Ok(Self { memo: memo.clone(), ..Memo::scope(&memo, load)? })
+    }
+
+    pub(crate) fn memo(&self) -> &Arc<Memo> {
+        &self.memo
+    }
+
     pub(crate) fn logs(&self) -> &[Log] {
         &self.logs
     }
@@ -279,7 +297,7 @@ impl fmt::Display for TrustSource {
             Self::None => f.write_str("none"),
             Self::Parts(text) => write!(f, "single keys and certificates: {text}"),
             Self::Pinned(digest) => write!(f, "carried in the bundle, pinned as {digest}"),
-            Self::Tuf(text) => write!(f, "TUF repository {text}"),
+            Self::Tuf(chain) => write!(f, "TUF, {chain}"),
         }
     }
 }

@@ -6,6 +6,8 @@ use carnet_bundle::{Digest, Finding, inventory::EvidenceKind, json};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::provenance::Provenance;
+
 /// A value whose signature, log entry, time and signer have all been verified.
 ///
 /// Only this room can make one: the field is private and there is no `From`.
@@ -72,6 +74,9 @@ pub struct Claim {
     pub log_records: Vec<LogRecord>,
     /// CT logs that hold the certificate, with the time of logging.
     pub certificate_logs: Vec<(String, Timestamp)>,
+    /// For SLSA provenance under a certificate: what the one says of the build
+    /// against the other. Nothing is refused for it here; acceptance weighs it.
+    pub provenance: Option<Provenance>,
     /// What was passed over on the way: for the record.
     pub notes: Vec<Finding>,
 }
@@ -174,6 +179,16 @@ pub struct LogRecord {
 }
 
 impl Claim {
+    /// The name under which signers are counted: an identity with its issuer, or a
+    /// key. `None` where nobody signed the statement itself.
+    pub fn signer(&self) -> Option<String> {
+        match &self.signed_by {
+            SignedBy::Certificate(facts) => Some(format!("{} ({})", facts.subject, facts.issuer)),
+            SignedBy::Index(_) => None,
+            SignedBy::Key(key) => Some(key.to_string()),
+        }
+    }
+
     /// The statement with its members in the order in which they were signed;
     /// `None` when the payload is no statement.
     ///

@@ -1,7 +1,5 @@
 //! The verifier: the order of the checks (`bundle-spec/verify.md` V6 to V11).
 
-use std::sync::Arc;
-
 use carnet_bundle::{Digest, Finding, Severity};
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,7 +29,6 @@ pub struct Verifier {
     now: Timestamp,
     proofs: LogProofs,
     witness: Witness,
-    memo: Arc<Memo>,
 }
 
 /// The artifact that evidence is verified for.
@@ -90,7 +87,7 @@ impl Verifier {
             }
         }
         let witness = Witness::new(&root).map_err(VerifierError::Backend)?;
-        Ok(Self { root, rules, now, proofs: LogProofs::default(), witness, memo: Arc::default() })
+        Ok(Self { root, rules, now, proofs: LogProofs::default(), witness })
     }
 
     /// Uses log proofs that the bundle carries for entries that have none.
@@ -131,7 +128,7 @@ impl Verifier {
     pub fn verify<'s>(&self, evidence: &Evidence<'_>, subject: impl Into<Subject<'s>>) -> Result<Verified<Claim>, Vec<Finding>> {
         let subject = subject.into();
         let about = evidence.describe();
-        Memo::scope(&self.memo, || {
+        Memo::scope(self.root.memo(), || {
             let signed = evidence.read().map_err(|refusal| vec![refusal.into_finding(&about)])?;
             let judgement = Judgement::of(self, &signed, subject);
             claim::conclude(judgement, evidence.kind(), &about)
@@ -201,5 +198,45 @@ impl From<&Digest> for Subject<'_> {
 impl From<Digest> for Subject<'_> {
     fn from(digest: Digest) -> Self {
         Self { digest, bytes: None, repository: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{evidence::from_loose_file, identity::Identity, trust_root::TrustSource};
+
+    const BEACON: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+
+    macro_rules! conformance {
+        ($file:literal) => {
+            include_bytes!(concat!("../../testdata/sigstore-conformance/bundle-verify/", $file))
+        };
+    }
+
+    /// Signature, promise, checkpoint, certificate timestamp and certificate, or those
+    /// of Rekor version 2 with a timestamp: each once, although two verifiers judge.
+    /// The chains of the trust root were verified with it.
+    #[test]
+    fn each_signature_is_verified_once() {
+        for (bundle, root) in [
+            (conformance!("happy-path-v0.3/bundle.sigstore.json").as_slice(), None),
+            (
+                conformance!("rekor2-happy-path/bundle.sigstore.json"),
+                Some(conformance!("rekor2-happy-path/trusted_root.json").as_slice()),
+            ),
+        ] {
+            let root = root.map_or_else(TrustRoot::public_good, |bytes| TrustRoot::parse(bytes, TrustSource::None)).unwrap();
+            let memo = root.memo().clone();
+            let before = memo.len();
+            let identity = Identity::exact(BEACON, "https://token.actions.githubusercontent.com").unwrap();
+            let rules = Rules::new(Signer::Identities(vec![identity]));
+            let verifier = Verifier::new(root, rules, "2026-11-25T12:00:00Z".parse().unwrap()).unwrap();
+            let subject = Subject::of_bytes(include_bytes!("../../testdata/sigstore-conformance/a.txt"));
+            for _ in 0..2 {
+                verifier.verify(&from_loose_file(subject.digest(), bundle).unwrap(), subject).unwrap();
+                assert_eq!(memo.len() - before, 5);
+            }
+        }
     }
 }

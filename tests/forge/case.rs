@@ -21,6 +21,9 @@ pub(crate) struct Case {
     pub(crate) rules: Value,
     /// `image-signature`, `attestation` or the codes of all findings.
     pub(crate) outcome: &'static str,
+    /// Certificate against provenance, a letter for repository, commit, ref, builder
+    /// and run: `=` consistent, `!` contradicts, `?` not comparable.
+    pub(crate) compared: Option<&'static str>,
 }
 
 impl Case {
@@ -38,7 +41,11 @@ impl Case {
         if let Some(root) = &self.root {
             files.insert("trusted_root.json".to_owned(), pretty(root));
         }
-        files.insert("expect.json".to_owned(), pretty(&json!({"rules": self.rules, "outcome": self.outcome})));
+        let mut expect = json!({"rules": self.rules, "outcome": self.outcome});
+        if let Some(letters) = self.compared {
+            expect["compared"] = json!(letters);
+        }
+        files.insert("expect.json".to_owned(), pretty(&expect));
         files
     }
 

@@ -8,8 +8,14 @@ mod content;
 mod good;
 #[path = "cases/logs.rs"]
 mod logs;
+#[path = "cases/provenance.rs"]
+mod provenance;
+#[path = "cases/several.rs"]
+mod several;
 #[path = "cases/timestamps.rs"]
 mod timestamps;
+#[path = "cases/unsupported.rs"]
+mod unsupported;
 
 use serde_json::{Value, json};
 
@@ -21,9 +27,12 @@ use super::{
 pub(crate) fn all(world: &World) -> Vec<Case> {
     let mut cases = good::cases(world);
     cases.extend(content::cases(world));
+    cases.extend(several::cases(world));
     cases.extend(logs::cases(world));
     cases.extend(timestamps::cases(world));
     cases.extend(certificates::cases(world));
+    cases.extend(provenance::cases(world));
+    cases.extend(unsupported::cases(world));
     cases
 }
 
@@ -38,7 +47,7 @@ fn keyless_without_log() -> Value {
 
 fn bundle(name: &str, value: &Value, outcome: &'static str) -> Case {
     let bytes = (serde_json::to_string_pretty(value).unwrap() + "\n").into_bytes();
-    Case { name: name.to_owned(), stored: Stored::Bundle(bytes), root: None, rules: keyless(), outcome }
+    Case { name: name.to_owned(), stored: Stored::Bundle(bytes), root: None, rules: keyless(), outcome, compared: None }
 }
 
 fn attestation_layer(name: &str, signed: &Signed, entry: Option<String>, outcome: &'static str) -> Case {
@@ -47,7 +56,7 @@ fn attestation_layer(name: &str, signed: &Signed, entry: Option<String>, outcome
         annotations: signed.annotations(entry),
         blob: signed.envelope_bytes(),
     };
-    Case { name: name.to_owned(), stored, root: None, rules: keyless(), outcome }
+    Case { name: name.to_owned(), stored, root: None, rules: keyless(), outcome, compared: None }
 }
 
 fn signature_layer(name: &str, signed: &Signed, entry: Option<String>, outcome: &'static str) -> Case {
@@ -56,7 +65,7 @@ fn signature_layer(name: &str, signed: &Signed, entry: Option<String>, outcome: 
         annotations: signed.annotations(entry),
         blob: signed.payload.clone(),
     };
-    Case { name: name.to_owned(), stored, root: None, rules: keyless(), outcome }
+    Case { name: name.to_owned(), stored, root: None, rules: keyless(), outcome, compared: None }
 }
 
 impl Case {
@@ -67,6 +76,11 @@ impl Case {
 
     fn with_rules(mut self, rules: Value) -> Self {
         self.rules = rules;
+        self
+    }
+
+    fn with_comparison(mut self, letters: &'static str) -> Self {
+        self.compared = Some(letters);
         self
     }
 

@@ -92,7 +92,7 @@ fn media_type(question: &Question<'_>) -> MediaType {
 }
 
 fn content(question: &Question<'_>) -> Option<SignatureContent> {
-    let signature = SignatureBytes::from_bytes(&question.signed.signature);
+    let signature = SignatureBytes::from_bytes(&question.signed.signature.bytes);
     Some(match &question.signed.content {
         Content::Artifact { .. } | Content::SimpleSigning { .. } => {
             SignatureContent::MessageSignature(MessageSignature::new(signature))
@@ -100,7 +100,7 @@ fn content(question: &Question<'_>) -> Option<SignatureContent> {
         Content::Envelope { payload_type, payload } => SignatureContent::DsseEnvelope(DsseEnvelope::new(
             payload_type,
             PayloadBytes::from_bytes(payload),
-            DsseSignature::new(signature, KeyId::new(&question.signed.keyid)),
+            DsseSignature::new(signature, KeyId::new(&question.signed.signature.keyid)),
         )),
     })
 }

@@ -287,6 +287,8 @@ pub struct CertificateRules {
     /// How the patterns of policy.yaml are read.
     #[serde(default)]
     pub reg_exp: PatternReading,
+    /// The issuer that policy.yaml means by certificates that name none.
+    pub issuer_where_absent: Option<String>,
     /// Values that the certificate has to carry, by the names of evidence.md.
     #[serde(default)]
     pub extensions: BTreeMap<String, String>,

@@ -273,6 +273,11 @@ impl Default for TimeRules {
 
 impl Default for CertificateRules {
     fn default() -> Self {
-        Self { sct_threshold: one(), reg_exp: PatternReading::default(), extensions: std::collections::BTreeMap::new() }
+        Self {
+            sct_threshold: one(),
+            reg_exp: PatternReading::default(),
+            issuer_where_absent: None,
+            extensions: std::collections::BTreeMap::new(),
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! material has no windows: it is trusted for all times, which is why a
 //! trusted_root.json is the better form.
 
+use std::sync::Arc;
+
 use carnet_bundle::{Digest, Digester};
 use ring::digest::{SHA256, digest};
 
@@ -42,6 +44,7 @@ pub(super) fn assemble(parts: &TrustParts, source: TrustSource) -> Result<TrustR
         authorities: chains(parts.certificate_authority.as_deref(), "certificate authority")?,
         timestamp_authorities: chains(parts.timestamp_authority.as_deref(), "timestamp authority")?,
         skipped: Vec::new(),
+        memo: Arc::default(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Reads `trusted_root.json` (sigstore/protobuf-specs, its trust root .proto).
 
+use std::sync::Arc;
+
 use carnet_bundle::{Digest, json};
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
@@ -54,6 +56,7 @@ pub(super) fn parse(bytes: &[u8], source: TrustSource, open: WithoutWindow) -> R
         authorities: authorities(&fields, "certificateAuthorities", open, &mut skipped)?,
         timestamp_authorities: authorities(&fields, "timestampAuthorities", open, &mut skipped)?,
         skipped,
+        memo: Arc::default(),
     })
 }
 

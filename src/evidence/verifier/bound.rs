@@ -62,6 +62,12 @@ fn bind<'e>(evidence: &'e Evidence<'_>, child: &Digest, index: &Claim, index_byt
     Ok(payload)
 }
 
+/// Who vouches for a statement that nobody signed.
+fn vouched(index: &Claim) -> String {
+    let signer = index.signer().unwrap_or_default();
+    format!("unsigned statement, bound by the index {}; the index is signed by {signer}", index.subject)
+}
+
 fn claim(evidence: &Evidence<'_>, about: &str, child: &Digest, index: &Claim, payload: &[u8]) -> Result<Claim, Refusal> {
     let parsed = statement::parse(payload)?;
     if parsed.predicate_type == IMAGE_SIGNATURE {
@@ -86,6 +92,7 @@ fn claim(evidence: &Evidence<'_>, about: &str, child: &Digest, index: &Claim, pa
         times: index.times.clone(),
         log_records: Vec::new(),
         certificate_logs: Vec::new(),
-        notes: Vec::new(),
+        provenance: None,
+        notes: vec![Finding::new(&codes::UNSIGNED_STATEMENT, about, vouched(index))],
     })
 }

@@ -7,6 +7,7 @@ use crate::{
     certificate::{Certificate, CertificateError},
     codes,
     encoding::to_base64,
+    provenance::Provenance,
     rules::Signer,
     signed::{Content, Material, Refusal},
     statement::IMAGE_SIGNATURE,
@@ -51,6 +52,7 @@ fn claim(judgement: &Judgement<'_>, form: EvidenceKind, about: &str) -> Result<O
         times: judgement.times.clone(),
         log_records: judgement.records.clone(),
         certificate_logs: judgement.certificate_logs.iter().map(|logged| (logged.log.clone(), logged.time)).collect(),
+        provenance: None,
         notes: Vec::new(),
     };
     match binding {
@@ -65,7 +67,17 @@ fn claim(judgement: &Judgement<'_>, form: EvidenceKind, about: &str) -> Result<O
             claim.predicate_type = Some(statement.predicate_type.clone());
         }
     }
+    claim.provenance = provenance(&claim);
     Ok(Some(claim))
+}
+
+/// V11.6: the certificate against the provenance.
+fn provenance(claim: &Claim) -> Option<Provenance> {
+    let predicate_type = claim.predicate_type.as_deref().filter(|name| Provenance::is_read_from(name))?;
+    match &claim.signed_by {
+        SignedBy::Certificate(facts) => Provenance::compare(facts, predicate_type, &claim.statement()?),
+        _ => None,
+    }
 }
 
 fn signed_by(judgement: &Judgement<'_>) -> Result<Option<SignedBy>, CertificateError> {
@@ -74,7 +86,7 @@ fn signed_by(judgement: &Judgement<'_>) -> Result<Option<SignedBy>, CertificateE
         (Signer::Identities(_), Some(leaf), Some(path)) => Some(SignedBy::Certificate(Box::new(CertificateFacts {
             subject: leaf.subject_name()?.value,
             issuer: leaf.oidc_issuer()?.unwrap_or_default(),
-            extensions: leaf.fulcio_extensions()?,
+            extensions: leaf.fulcio_extensions()?.clone(),
             not_before: leaf.not_before(),
             not_after: leaf.not_after(),
             authority: path.authority.clone(),
@@ -85,8 +97,8 @@ fn signed_by(judgement: &Judgement<'_>) -> Result<Option<SignedBy>, CertificateE
 
 fn signature_object(judgement: &Judgement<'_>) -> Result<SignatureObject, CertificateError> {
     let mut object = SignatureObject {
-        keyid: judgement.signed.keyid.clone(),
-        sig: to_base64(&judgement.signed.signature),
+        keyid: judgement.signature.keyid.clone(),
+        sig: to_base64(&judgement.signature.bytes),
         ..SignatureObject::default()
     };
     if let (Some(leaf), Material::Certificate { chain, .. }) = (&judgement.leaf, &judgement.signed.material) {

@@ -16,7 +16,7 @@ use crate::{
     public_key::PublicKey,
     rules::{KeyScheme, Signer},
     sct,
-    signed::{Content, Refusal, Signed},
+    signed::{Content, Refusal, Signature, Signed},
     statement,
     trust_root::Log,
     verified::{LogRecord, VerifiedTime},
@@ -28,6 +28,8 @@ pub(super) use logged::is_passed_over;
 pub(super) struct Judgement<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) signed: &'a Signed<'a>,
+    /// The signature that is judged: of several, one that the key made.
+    pub(super) signature: &'a Signature,
     pub(super) subject: Subject<'a>,
     /// What the signature covers: borrowed where it is stored that way. Absent for
     /// a signature over an artifact whose bytes are not at hand.
@@ -70,6 +72,7 @@ impl<'a> Judgement<'a> {
         let mut judgement = Self {
             verifier,
             signed,
+            signature: &signed.signature,
             subject,
             signed_bytes: signed_bytes(signed, subject),
             refusals: Vec::new(),
@@ -105,7 +108,7 @@ impl<'a> Judgement<'a> {
     fn ask_witness(&mut self) {
         let rules = &self.verifier.rules;
         let unusual = matches!(rules.key_scheme, Some(KeyScheme::EcdsaP384Sha256 | KeyScheme::RsaPssSha256));
-        if !backend::knows(self.signed) || rules.accept_p384_with_sha256 || unusual {
+        if !backend::knows(self.signed) || unusual {
             return;
         }
         let message = match &self.signed.content {
@@ -129,11 +132,12 @@ impl<'a> Judgement<'a> {
             chain: &self.chain,
             has_one_sct: self.verifier.rules.sct_threshold > 0 && self.scts == 1,
             needs_log: self.verifier.rules.log_threshold > 0,
+            last: self.times.iter().map(|time| time.time).max(),
         };
-        match self.verifier.witness.examine(&self.verifier.memo, &question) {
+        match self.verifier.witness.examine(self.verifier.root.memo(), &question) {
             Answer::Agrees | Answer::CannotTell => {}
             Answer::ClockIsEarly(reason) => {
-                let message = format!("the clock of this host says {}: {reason}", self.verifier.now);
+                let message = format!("the clock of this host is before a time that was signed: {reason}");
                 self.refuse(Refusal::new(&codes::HOST_CLOCK_IMPLAUSIBLE, message));
             }
             Answer::Refuses(reason) => self.refuse(Refusal::new(&codes::VERIFIERS_DISAGREE, reason)),

@@ -1,5 +1,6 @@
 //! Wrong content: what is signed, and its frame.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
@@ -59,6 +60,33 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
             "payload-type-of-another-sort",
             &other_payload_type(world),
             "unsupported-statement-type, signature-invalid, log-entry-mismatch",
+        ),
+        bundle(
+            "payload-type-with-a-predicate",
+            &signed_payload_type(world, "application/vnd.in-toto.provenance+json"),
+            "unsupported-statement-type",
+        ),
+        bundle(
+            "payload-type-with-a-parameter",
+            &signed_payload_type(world, "application/vnd.in-toto+json;v=1"),
+            "unsupported-statement-type",
+        ),
+        // Predicate types are compared whole: an attestation of another type never
+        // passes for an image signature (CVE-2022-35929).
+        bundle(
+            "signature-type-with-a-slash-behind",
+            &world.keyless("https://sigstore.dev/cosign/sign/v1/").bundle_v2(world),
+            "attestation",
+        ),
+        bundle(
+            "signature-type-of-a-later-version",
+            &world.keyless("https://sigstore.dev/cosign/sign/v10").bundle_v2(world),
+            "attestation",
+        ),
+        bundle(
+            "signature-type-in-upper-case",
+            &world.keyless("HTTPS://SIGSTORE.DEV/COSIGN/SIGN/V1").bundle_v2(world),
+            "attestation",
         ),
     ];
     cases.extend(signatures(world));
@@ -149,7 +177,22 @@ fn no_signature_layer(world: &World) -> Case {
         root: None,
         rules: super::keyless(),
         outcome: "evidence-malformed",
+        compared: None,
     }
+}
+
+/// A good signature over a payload of this type, logged and stamped.
+fn signed_payload_type(world: &World, payload_type: &str) -> Value {
+    let key = Key::p256("signer");
+    let payload = statement(PROVENANCE);
+    let mut message = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    message.extend_from_slice(&payload);
+    let signed = Signed { signature: key.sign(&message), ..world.keyless(PROVENANCE) };
+    let mut body = signed.hashedrekord_v2();
+    body["spec"]["hashedRekordV002"]["data"]["digest"] = json!(STANDARD.encode(sha256(&message)));
+    let mut value = signed.bundle(&[world.rekor2.log(&Entry::new(body, T))], &[signed.stamp(world)]);
+    value["dsseEnvelope"]["payloadType"] = json!(payload_type);
+    value
 }
 
 fn other_payload_type(world: &World) -> Value {

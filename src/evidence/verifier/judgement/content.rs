@@ -1,12 +1,15 @@
 //! V7: what the evidence speaks of, and the signature over it.
 
+use carnet_bundle::Reference;
+
 use super::{Binding, Judgement};
 use crate::{
     codes, entry_body,
     public_key::{KeyAlgorithm, PublicKey},
     signature::{self, DigestCheck, Hash, Scheme},
     signed::{Content, LogEntry, Material, Refusal},
-    simple_signing, statement,
+    simple_signing,
+    statement::{self, Statement},
 };
 
 impl Judgement<'_> {
@@ -57,13 +60,34 @@ impl Judgement<'_> {
 
     fn bind_statement(&self, payload_type: &str, payload: &[u8]) -> Result<Binding, Refusal> {
         if payload_type != statement::PAYLOAD_TYPE {
+            // `application/vnd.in-toto.<predicate>+json` too: bundle-spec/evidence.md §3.2.
             let message = format!("payload type {payload_type:?}, want {:?}", statement::PAYLOAD_TYPE);
             return Err(Refusal::new(&codes::UNSUPPORTED_STATEMENT_TYPE, message));
         }
         let statement = statement::parse(payload)?;
-        match statement.subject_of(self.subject.digest()) {
-            Some(index) => Ok(Binding::Statement { index, statement }),
-            None => Err(self.other_subject(&statement.subject_names())),
+        let Some(index) = statement.subject_of(self.subject.digest()) else {
+            return Err(self.other_subject(&statement.subject_names()));
+        };
+        self.check_subject_name(&statement, index)?;
+        Ok(Binding::Statement { index, statement })
+    }
+
+    /// V7.6: an attestation names the repository asked for. Image signatures in
+    /// bundles have no name.
+    fn check_subject_name(&self, statement: &Statement, index: usize) -> Result<(), Refusal> {
+        if !self.verifier.rules.compare_subject_name || statement.predicate_type == statement::IMAGE_SIGNATURE {
+            return Ok(());
+        }
+        let (named, asked) = (statement.name_of(index), self.subject.repository());
+        // Docker Hub's short forms are spelled out on both sides.
+        let full = |text: &str| text.parse::<Reference>().ok().map(|reference| reference.name());
+        match (named.and_then(full), asked.and_then(full)) {
+            (Some(named), Some(asked)) if named == asked => Ok(()),
+            _ => {
+                let (named, asked) = (named.unwrap_or_default(), asked.unwrap_or("not known"));
+                let message = format!("repository mismatch: its subject is named {named:?}, the repository asked for is {asked}");
+                Err(Refusal::new(&codes::REPOSITORY_MISMATCH, message))
+            }
         }
     }
 
@@ -72,10 +96,27 @@ impl Judgement<'_> {
         Refusal::new(&codes::SUBJECT_MISMATCH, message)
     }
 
-    /// V7.1: the signature itself.
+    /// V7.1: the signature itself. Of several, one by this key is enough: a key counts
+    /// once, however often it signed, and other keys say nothing against it.
     pub(super) fn check_signature(&mut self, key: &PublicKey) {
-        if let Err(refusal) = self.scheme(key).and_then(|scheme| self.verify_signature(key, scheme)) {
-            self.refuse(refusal);
+        let scheme = match self.scheme(key) {
+            Ok(scheme) => scheme,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        let signed = self.signed;
+        let (mut good, mut refusals) = (Vec::new(), Vec::new());
+        for signature in signed.signatures() {
+            match self.verify_signature(key, scheme, &signature.bytes) {
+                Ok(()) => good.push(signature),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        let Some(first) = good.first() else { return self.refusals.extend(refusals.into_iter().take(1)) };
+        self.signature = first;
+        if !signed.further.is_empty() {
+            let (by, all) = (good.len(), good.len() + refusals.len());
+            let message = format!("{by} of {all} signatures of the envelope are by {}, which counts once", key.fingerprint());
+            self.notes.push(Refusal::new(&codes::SIGNATURE_NOT_COUNTED, message));
         }
     }
 
@@ -89,12 +130,12 @@ impl Judgement<'_> {
         })
     }
 
-    fn verify_signature(&self, key: &PublicKey, scheme: Scheme) -> Result<(), Refusal> {
+    fn verify_signature(&self, key: &PublicKey, scheme: Scheme, signature: &[u8]) -> Result<(), Refusal> {
         if let Some(message) = &self.signed_bytes {
-            return self.verify_message(key, scheme, message);
+            return self.verify_message(key, scheme, message, signature);
         }
         let digest = self.subject.digest().as_bytes();
-        match signature::verify_sha256(scheme, key.raw(), digest, &self.signed.signature) {
+        match signature::verify_sha256(scheme, key.raw(), digest, signature) {
             DigestCheck::Good => Ok(()),
             DigestCheck::Bad => Err(self.bad_signature(key)),
             DigestCheck::NeedsBytes => {
@@ -104,32 +145,40 @@ impl Judgement<'_> {
         }
     }
 
-    fn verify_message(&self, key: &PublicKey, scheme: Scheme, message: &[u8]) -> Result<(), Refusal> {
-        let signature = &self.signed.signature;
+    fn verify_message(&self, key: &PublicKey, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         if signature::verify_raw(scheme, key.raw(), message, signature) {
             return Ok(());
         }
         let p384_sha256 = key.algorithm() == KeyAlgorithm::EcdsaP384
             && signature::verify_raw(Scheme::EcdsaP384Sha256, key.raw(), message, signature);
-        match p384_sha256 {
-            true if self.verifier.rules.accept_p384_with_sha256 && self.leaf.is_some() => Ok(()),
-            true => {
-                let message = "signed by a P-384 key over SHA-256, want SHA-384";
-                Err(Refusal::new(&codes::UNSUPPORTED_ALGORITHM, message))
-            }
-            false => Err(self.bad_signature(key)),
+        if p384_sha256 {
+            // cosign before 3.0 did. Only for a key of the operator it can be allowed.
+            let message = "signed by a P-384 key over SHA-256, want SHA-384";
+            return Err(Refusal::new(&codes::UNSUPPORTED_ALGORITHM, message));
         }
+        Err(self.bad_signature(key))
     }
 
     /// A signature that does not verify under the operator's key was made by
     /// another key, unless something says that it was this one.
     fn bad_signature(&self, key: &PublicKey) -> Refusal {
+        let prehashed = key.algorithm() == KeyAlgorithm::Ed25519
+            && self.signed.entries.iter().filter_map(read_body).any(|body| body.is_prehashed);
+        if prehashed {
+            let message = "an Ed25519 signature over a digest (Ed25519ph), want one over the bytes";
+            return Refusal::new(&codes::UNSUPPORTED_ALGORITHM, message);
+        }
         let Material::Key { hint } = &self.signed.material else {
             return Refusal::new(&codes::SIGNATURE_INVALID, "the signature does not verify under the key of its certificate");
         };
         let fingerprint = key.fingerprint();
         let says_so = *hint == crate::encoding::to_base64(fingerprint.as_bytes())
-            || self.signed.entries.iter().filter_map(read_body).any(|body| body.verifier == key.as_der());
+            || self
+                .signed
+                .entries
+                .iter()
+                .filter_map(read_body)
+                .any(|body| body.signers.iter().any(|signer| signer.verifier == key.as_der()));
         let (code, what) = match says_so {
             true => (&codes::SIGNATURE_INVALID, "the signature does not verify under the key it names"),
             false => (&codes::KEY_MISMATCH, "the signature was not made by this key, or what it signs was changed"),

@@ -30,7 +30,7 @@ impl<'a> Judgement<'a> {
                 true => {
                     Err(Refusal::new(&codes::DUPLICATE_LOG_ENTRY, format!("log entry {} stands there twice", entry.log_index)))
                 }
-                false => self.check_entry(entry, &verifier),
+                false => self.check_entry(entry, key, &verifier),
             };
             match result {
                 Ok((record, time, log)) => {
@@ -66,15 +66,24 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    fn check_entry(&self, entry: &LogEntry, verifier: &[u8]) -> Result<(LogRecord, Option<VerifiedTime>, &'a Log), Refusal> {
+    fn check_entry(
+        &self,
+        entry: &LogEntry,
+        key: &PublicKey,
+        verifier: &[u8],
+    ) -> Result<(LogRecord, Option<VerifiedTime>, &'a Log), Refusal> {
         let Some(trusted) = self.verifier.root.logs().iter().find(|log| log.id == entry.log_id) else {
             let message = format!("log {} is not in the trust root", crate::encoding::to_base64(&entry.log_id));
             return Err(Refusal::new(&codes::LOG_NOT_TRUSTED, message));
         };
         let body = entry_body::parse(&entry.body, &entry.kind, &entry.version)?;
         let digest = matches!(self.signed.content, Content::Artifact { .. }).then(|| *self.subject.digest().as_bytes());
-        binding::verify(entry, &body, self.signed, self.signed_bytes.as_deref(), digest, verifier)?;
-        let with_proof = self.verifier.proofs.proof_of(entry).filter(|_| entry.proof.is_none());
+        binding::verify(entry, &body, self.signed, self.signature, self.signed_bytes.as_deref(), digest, verifier)?;
+        if let Some(details) = body.misnames(verifier, key.algorithm()) {
+            let message = format!("the log entry calls the key {details:?}, it is {}", key.algorithm().name());
+            return Err(Refusal::new(&codes::LOG_ENTRY_MISMATCH, message));
+        }
+        let with_proof = if entry.proof.is_none() { self.verifier.proofs.proof_of(entry) } else { None };
         let with_proof = with_proof.map(|proof| LogEntry { proof: Some(proof.clone()), ..entry.clone() });
         let entry = with_proof.as_ref().unwrap_or(entry);
         let logged = log::verify(entry, trusted)?;
@@ -124,7 +133,7 @@ impl<'a> Judgement<'a> {
         let over = match self.signed.form {
             // cosign stamps the whole envelope of a legacy attestation.
             Form::LegacyAttestation => self.signed.stored,
-            _ => &self.signed.signature,
+            _ => &self.signature.bytes,
         };
         let mut seen: Vec<&[u8]> = Vec::new();
         for (place, token) in self.signed.timestamps.iter().enumerate() {

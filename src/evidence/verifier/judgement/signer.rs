@@ -123,7 +123,10 @@ impl Judgement<'_> {
     pub(super) fn check_identity(&mut self) {
         let (Some(leaf), Signer::Identities(identities)) = (&self.leaf, &self.verifier.rules.signer) else { return };
         let (subject, issuer) = match (leaf.subject_name(), leaf.oidc_issuer()) {
-            (Ok(subject), Ok(issuer)) => (subject.value, issuer.unwrap_or_default()),
+            (Ok(subject), Ok(issuer)) => {
+                let issuer = issuer.or_else(|| self.verifier.rules.issuer_where_absent.clone());
+                (subject.value, issuer.unwrap_or_default())
+            }
             (Err(e), _) | (_, Err(e)) => return self.refuse(certificate_refusal(&e)),
         };
         if identities.iter().any(|identity| identity.accepts_subject(&subject) && identity.accepts_issuer(&issuer)) {
@@ -174,6 +177,7 @@ fn path_refusal(reason: NoPath) -> Refusal {
     match reason {
         NoPath::AuthorityTime(reason) => Refusal::new(&codes::CERTIFICATE_AUTHORITY_NOT_VALID_AT_SIGNING, reason),
         NoPath::LeafTime(reason) => Refusal::new(&codes::CERTIFICATE_EXPIRED_AT_SIGNING, reason),
+        NoPath::Unsupported(reason) => Refusal::new(&codes::UNSUPPORTED_ALGORITHM, reason),
         NoPath::Untrusted(reason) => Refusal::new(&codes::CERTIFICATE_CHAIN_UNTRUSTED, reason),
     }
 }
