@@ -6,30 +6,33 @@
 //! run, and what carnet adds, stands aside. Where carnet means to differ,
 //! `differences.json` says how and why, and `--compat ec` gives the recorded outcome.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a test may panic, and says what it leaves out")]
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
+use serde_json::Value;
 
+#[path = "support/golden_layouts.rs"]
+mod golden_layouts;
 #[path = "support/golden_reports.rs"]
 mod golden_reports;
 #[path = "support/golden_runs.rs"]
 mod golden_runs;
 
+use golden_layouts::verifier;
 use golden_reports::compare;
-use golden_runs::{Case, Outcome, verifier};
+use golden_runs::{Case, Outcome};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     differences: BTreeMap<String, Difference>,
-    open: BTreeMap<String, Open>,
 }
 
 /// An outcome that is meant to be another one.
@@ -48,6 +51,19 @@ struct Difference {
     /// Exit status of carnet.
     #[serde(default)]
     exit: Option<i32>,
+    /// How carnet's report differs from the recorded one: operations of a JSON patch.
+    #[serde(default)]
+    report: Vec<Change>,
+    /// The same for reports that were written to a file: the text there, and here.
+    #[serde(default)]
+    files: BTreeMap<String, Vec<(String, String)>>,
+    /// The case whose recorded report is carnet's here.
+    #[serde(default)]
+    report_of: Option<String>,
+    /// The folder in which the recording had its git repositories, where a file in
+    /// one of them names it.
+    #[serde(default)]
+    git: Option<String>,
     /// What is said: a finding's code, or words of the message.
     #[serde(default)]
     says: Vec<String>,
@@ -56,14 +72,14 @@ struct Difference {
     compat: bool,
 }
 
-/// An outcome that is not yet what it should be.
+/// One operation on a report; `path` is a JSON pointer, and a new member stands
+/// after the one that is named.
 #[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Open {
-    /// What is missing.
-    missing: String,
-    /// Exit status of carnet today.
-    exit: i32,
+#[serde(deny_unknown_fields, rename_all = "lowercase", tag = "op")]
+enum Change {
+    Add { path: String, after: Option<String>, value: Value },
+    Remove { path: String },
+    Replace { path: String, value: Value },
 }
 
 fn main() {
@@ -71,20 +87,41 @@ fn main() {
     verifier();
     let names = cases();
     let mut trials: Vec<Trial> = names.iter().map(|name| trial(name, &table)).collect();
-    let (listed, names) = (table.differences.into_keys().chain(table.open.into_keys()).collect(), names);
+    let (listed, names) = (table.differences.into_keys().collect(), names);
+    trials.extend(release_rules());
     trials.push(Trial::test("every_difference_has_a_case", move || known(listed, &names)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
 fn trial(name: &str, table: &Table) -> Trial {
-    let mut case = Case::read(&root(), name);
-    case.exports = table.differences.get(name).and_then(|difference| difference.exports.clone());
-    match (table.differences.get(name).cloned(), table.open.get(name).cloned()) {
-        (None, None) => Trial::test(name, move || compare(&case, &case.run(&[])).map_err(Failed::from)),
-        (Some(difference), None) => Trial::test(name, move || differs(&case, &difference)),
-        (None, Some(open)) => Trial::test(name, move || is_open(&case, &open)),
-        (Some(_), Some(_)) => panic!("{name} stands in both lists"),
+    let difference = table.differences.get(name).cloned();
+    let mut case = Case::read(&root(), name, difference.as_ref().and_then(|difference| difference.git.as_deref()));
+    match difference {
+        None => Trial::test(name, move || compare(&case, &case.run(&[])).map_err(Failed::from)),
+        Some(difference) => {
+            case.exports.clone_from(&difference.exports);
+            Trial::test(name, move || differs(&case, &difference))
+        }
     }
+}
+
+/// The recorded runs of Conforma's own release rules, with a checkout of them.
+fn release_rules() -> Vec<Trial> {
+    let Some(checkout) = env::var_os("CARNET_CONFORMA_POLICY").map(PathBuf::from) else {
+        eprintln!("SKIPPED: set CARNET_CONFORMA_POLICY to a checkout of conforma/policy");
+        return Vec::new();
+    };
+    let trial = |name: &str| {
+        let mut case = Case::read(&root(), &format!("release-policy/{name}"), None);
+        case.beside = Some(("conforma-policy", checkout.clone()));
+        case.empty = Some("registry.localhost:5055/golden/tasks");
+        let compat = case.clone();
+        [
+            Trial::test(name, move || compare(&case, &case.run(&[])).map_err(Failed::from)),
+            Trial::test(format!("{name} --compat ec"), move || Ok(compare(&compat, &compat.run(&["--compat", "ec"]))?)),
+        ]
+    };
+    ["01-default-app", "02-slsa3-app", "03-chosen-pass-app", "04-v1-appb-and-worker"].into_iter().flat_map(trial).collect()
 }
 
 fn differs(case: &Case, difference: &Difference) -> Result<(), Failed> {
@@ -99,6 +136,22 @@ fn differs(case: &Case, difference: &Difference) -> Result<(), Failed> {
     for text in &difference.says {
         expect(says(&outcome, text), || format!("nothing says {text:?}: {outcome:#?}"))?;
     }
+    match report(case, difference) {
+        Some(report) => {
+            let mut own = case.clone();
+            (own.exit, own.stdout) = (outcome.exit, report);
+            for (name, changes) in &difference.files {
+                let recorded = own.files.get_mut(name).ok_or("no such file was recorded")?;
+                for (there, here) in changes {
+                    expect(recorded.contains(there), || format!("{name} has no {there:?}"))?;
+                    *recorded = recorded.replace(there, here);
+                }
+            }
+            compare(&own, &outcome)?;
+        }
+        // Neither has a report to be held against one.
+        None => expect(!difference.says.is_empty(), || "nothing is compared".to_owned())?,
+    }
     let with_compat = compare(case, &case.run(&["--compat", "ec"]));
     match (difference.compat, with_compat) {
         (true, Err(reason)) => Err(format!("--compat ec: {reason}").into()),
@@ -107,12 +160,36 @@ fn differs(case: &Case, difference: &Difference) -> Result<(), Failed> {
     }
 }
 
-/// Today's outcome is held, so that a change of it is noticed.
-fn is_open(case: &Case, open: &Open) -> Result<(), Failed> {
-    expect(!open.missing.is_empty(), || "nothing is missing?".to_owned())?;
-    let outcome = case.run(&[]);
-    expect(compare(case, &outcome).is_err(), || "equals the recorded outcome: take it off the list".to_owned())?;
-    expect(outcome.exit == open.exit, || format!("{outcome:#?}"))
+/// carnet's report: the recorded one of this or another case, changed.
+fn report(case: &Case, difference: &Difference) -> Option<String> {
+    let recorded = match &difference.report_of {
+        Some(other) => Case::read(&root(), other, None).stdout,
+        None => case.stdout.clone(),
+    };
+    let mut report: Value = serde_json::from_str(&recorded).ok()?;
+    for change in &difference.report {
+        change.apply(&mut report)?;
+    }
+    Some(report.to_string())
+}
+
+impl Change {
+    fn apply(&self, report: &mut Value) -> Option<()> {
+        let (Self::Add { path, .. } | Self::Remove { path } | Self::Replace { path, .. }) = self;
+        let (parent, name) = path.rsplit_once('/')?;
+        match (self, report.pointer_mut(parent)?) {
+            (Self::Replace { value, .. }, parent) => *parent.pointer_mut(&format!("/{name}"))? = value.clone(),
+            (Self::Add { value, .. }, Value::Array(items)) => items.insert(name.parse().ok()?, value.clone()),
+            (Self::Add { after, value, .. }, Value::Object(members)) => {
+                let at = members.keys().position(|member| Some(member) == after.as_ref())? + 1;
+                members.shift_insert(at, name.to_owned(), value.clone());
+            }
+            (Self::Remove { .. }, Value::Array(items)) => drop(items.remove(name.parse().ok()?)),
+            (Self::Remove { .. }, Value::Object(members)) => drop(members.shift_remove(name)?),
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 fn says(outcome: &Outcome, text: &str) -> bool {

@@ -127,13 +127,6 @@ fn without_a_signer_there_is_no_verdict() {
 }
 
 #[test]
-fn rules_are_refused_until_they_can_be_evaluated() {
-    let policy = Policy::parse(b"{publicKey: k, sources: [{policy: [./policy]}]}", "p").unwrap();
-    assert_eq!(policy.require_no_rules(), Err(PolicyError::RulesNotSupported { groups: 1 }));
-    assert_eq!(Policy::parse(b"{publicKey: k, sources: []}", "p").unwrap().require_no_rules(), Ok(()));
-}
-
-#[test]
 fn inline_texts_are_told_from_file_names() {
     for (value, inline) in [
         ("images.yaml", false),

@@ -11,12 +11,13 @@
 //! foreign bundle cannot hide the signatures beside it. [`Reading::Conforma`]
 //! restores Conforma's reading of both.
 
+mod asked;
 mod message;
 #[cfg(test)]
 mod tests;
 
-use carnet_bundle::{Code, Digest, Finding, inventory::EvidenceKind};
-use carnet_evidence::{Claim, ClaimKind, SignedBy, Verified};
+use carnet_bundle::{Code, Digest, Finding, Severity, inventory::EvidenceKind};
+use carnet_evidence::{Claim, ClaimKind, Provenance as Compared, Requirements, SignedBy, Verified, trust_policy::Weight};
 use serde_json::Value;
 
 use crate::{
@@ -57,6 +58,8 @@ pub struct Options {
     pub skip_image_signature: bool,
     /// Keeps titles and descriptions (`--info`).
     pub info: bool,
+    /// What the trust policy asks of all evidence about one image together.
+    pub requirements: Requirements,
 }
 
 /// The outcome of the built-in checks for one component.
@@ -80,22 +83,30 @@ fn judge(component: &Component, digest: &Digest, items: &[Item], refused: &[Refu
     let evidence = Selected::from(items, refused, options.reading);
     let mut judge = Judge { options, judged: blank(component, pinned_name(&component.reference, digest)) };
     judge.image_signature(&evidence);
+    judge.name(&component.reference, &evidence.signatures);
+    judge.notation(refused);
     let goes_on = judge.attestations(&evidence);
     judge.finish(goes_on)
 }
 
 /// Why no signature of the image counts, in cosign's words; `None` when one does.
+/// Rules ask this, of one signer each: how many have to sign is asked by
+/// [`evaluate`] alone.
 pub fn image_signature_error(evidence: Evidence<'_>, options: &Options) -> Option<String> {
     let items: Vec<_> = evidence.verified.iter().filter_map(Item::of).collect();
     let selected = Selected::from(&items, evidence.refused, options.reading);
     (!selected.is_signed(options.reading)).then(|| message::no_signature(&selected, options.key_mode))
 }
 
-/// Why no attestation counts, in cosign's words; `None` when one does.
+/// Why no attestation counts, in cosign's words; `None` when one does. One that its
+/// own certificate contradicts makes the whole answer an error, as it fails an image.
 pub fn attestation_error(evidence: Evidence<'_>, options: &Options) -> Option<String> {
     let items: Vec<_> = evidence.verified.iter().filter_map(Item::of).collect();
     let selected = Selected::from(&items, evidence.refused, options.reading);
-    (!selected.is_attested()).then(|| message::no_attestation(&selected, options.key_mode))
+    if !selected.is_attested() {
+        return Some(message::no_attestation(&selected, options.key_mode));
+    }
+    asked::contradiction(&selected.attestations, &options.requirements)
 }
 
 /// The outcome for a component whose image is not in the bundle.
@@ -143,6 +154,14 @@ struct Item {
     /// The statement, for predicate types that have a schema.
     provenance: Option<(Provenance, Value)>,
     signature: Signature,
+    /// Who signed; none for statements that a signed index binds.
+    signer: Option<String>,
+    /// How findings name the piece of evidence.
+    evidence: String,
+    /// Certificate against provenance.
+    compared: Option<Compared>,
+    /// What a simple-signing payload calls the image.
+    docker_reference: Option<String>,
 }
 
 impl Item {
@@ -154,7 +173,17 @@ impl Item {
         let signature = Signature::from(&claim.signature);
         // A statement of a signed index lies beside the image, as cosign's do.
         let of_index = matches!(claim.signed_by, SignedBy::Index(_)).then_some(Store::Legacy);
-        Some(Self { store: Store::of(claim.form).or(of_index)?, kind: claim.kind, predicate_type, provenance, signature })
+        Some(Self {
+            store: Store::of(claim.form).or(of_index)?,
+            kind: claim.kind,
+            predicate_type,
+            provenance,
+            signature,
+            signer: claim.signer(),
+            evidence: claim.evidence.clone(),
+            compared: claim.provenance.clone(),
+            docker_reference: claim.docker_reference.clone(),
+        })
     }
 
     /// As the report shows an attestation.
@@ -207,6 +236,12 @@ impl<'e> Selected<'e> {
         !self.signatures.is_empty() || reading == Reading::Conforma && self.verified(Store::Bundle)
     }
 
+    /// What counts as a signature of the image.
+    fn signing(&self, reading: Reading) -> Vec<&'e Item> {
+        let bundles = self.attestations.iter().filter(|item| reading == Reading::Conforma && item.store == Store::Bundle);
+        self.signatures.iter().chain(bundles).copied().collect()
+    }
+
     fn is_attested(&self) -> bool {
         !self.attestations.is_empty() || self.verified(Store::Bundle)
     }
@@ -235,6 +270,14 @@ impl Judge<'_> {
             self.fail(&message::IMAGE_SIGNATURE, &codes::IMAGE_SIGNATURE_NOT_VERIFIED, text);
             return;
         }
+        if let Some(text) = asked::too_few(&evidence.signing(self.options.reading), self.options.requirements.signers) {
+            let text = format!("Image signature check failed: {text}");
+            return self.fail(&message::IMAGE_SIGNATURE, &codes::IMAGE_SIGNERS_TOO_FEW, text);
+        }
+        if evidence.signatures.is_empty() {
+            let text = "No signature of the image itself: an attestation in a bundle was counted as one";
+            self.say(Finding::new(&codes::ATTESTATION_COUNTED_AS_SIGNATURE, self.image(), text));
+        }
         self.judged.outcome.signatures = evidence.signatures.iter().map(|item| item.signature.clone()).collect();
         self.pass(&message::IMAGE_SIGNATURE);
     }
@@ -245,8 +288,19 @@ impl Judge<'_> {
             let text = message::attestation_signature(evidence, self.options.key_mode);
             return self.end(&codes::ATTESTATION_NOT_VERIFIED, text, String::new());
         }
-        let (legacy, bundles) = violations(evidence);
-        if !legacy.is_empty() {
+        if let Some(text) = asked::too_few(&evidence.attestations, self.options.requirements.attesters) {
+            let text = format!("Image attestation check failed: {text}");
+            return self.end(&codes::ATTESTATION_SIGNERS_TOO_FEW, text, String::new());
+        }
+        self.compare(&evidence.attestations);
+        let (mut legacy, bundles) = violations(evidence);
+        let lowered = self.options.requirements.slsa_schema != Weight::Fail;
+        if lowered && !(legacy.is_empty() && bundles.is_empty()) {
+            legacy.extend(bundles.iter().cloned());
+            let text = format!("Attestation syntax check: {}", legacy.join("\n"));
+            self.warn(&message::ATTESTATION_SYNTAX, &codes::ATTESTATION_SYNTAX, text);
+            self.hint(hint(&evidence.attestations));
+        } else if !legacy.is_empty() {
             let text = format!("Image attestation check failed: {}", legacy.join("\n"));
             return self.end(&codes::ATTESTATION_SYNTAX, text, hint(&evidence.attestations));
         }
@@ -262,9 +316,9 @@ impl Judge<'_> {
             self.judged.outcome.violations.push(RuleResult { msg, ..RuleResult::default() });
             return false;
         }
-        if bundles.is_empty() {
+        if bundles.is_empty() && legacy.is_empty() {
             self.pass(&message::ATTESTATION_SYNTAX);
-        } else {
+        } else if !lowered {
             let text = format!("Attestation syntax check failed: attestation syntax validation failed: {}", bundles.join("\n"));
             self.fail(&message::ATTESTATION_SYNTAX, &codes::ATTESTATION_SYNTAX, text);
             self.hint(hint(&evidence.attestations));
@@ -281,6 +335,14 @@ impl Judge<'_> {
         false
     }
 
+    fn image(&self) -> String {
+        self.judged.outcome.container_image.clone()
+    }
+
+    fn say(&mut self, finding: Finding) {
+        self.judged.findings.push(finding);
+    }
+
     fn pass(&mut self, check: &message::Check) {
         self.judged.outcome.successes.push(check.result("Pass".to_owned()));
     }
@@ -288,6 +350,12 @@ impl Judge<'_> {
     fn fail(&mut self, check: &message::Check, code: &'static Code, text: String) {
         self.judged.findings.push(Finding::new(code, &self.judged.outcome.container_image, text.clone()));
         self.judged.outcome.violations.push(check.result(text));
+    }
+
+    /// As [`Self::fail`], where the operator lowered it to a warning.
+    fn warn(&mut self, check: &message::Check, code: &'static Code, text: String) {
+        self.say(Finding::new(code, self.image(), text.clone()).with_severity(Severity::Warning));
+        self.judged.outcome.warnings.push(check.result(text));
     }
 
     /// Gives the last finding a hint of its own.

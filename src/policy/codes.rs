@@ -47,6 +47,42 @@ pub static IMAGE_SIGNATURE_NOT_VERIFIED: Code = Code {
     hint: "sign the image with the key or identity that the policy names, then export again",
 };
 
+/// Fewer signers of the image than the trust policy asks for.
+pub static IMAGE_SIGNERS_TOO_FEW: Code = Code {
+    name: "image-signers-too-few",
+    step: "V14.2",
+    severity: Severity::Failure,
+    summary: "fewer distinct signers signed the image than signatures.threshold of the trust policy asks for",
+    hint: "let another identity that the policy names sign the image, then export again",
+};
+
+/// `--compat ec`: an attestation passed for a signature of the image.
+pub static ATTESTATION_COUNTED_AS_SIGNATURE: Code = Code {
+    name: "attestation-counted-as-signature",
+    step: "V14.2",
+    severity: Severity::Warning,
+    summary: "nobody signed the image itself; in Conforma's reading an attestation in a bundle was counted as its signature",
+    hint: "sign the image, or leave --compat ec out to see it fail",
+};
+
+/// A Notary Project signature is wanted and not there.
+pub static NOTATION_SIGNATURE_MISSING: Code = Code {
+    name: "notation-signature-missing",
+    step: "V14.2",
+    severity: Severity::Failure,
+    summary: "no Notary Project signature lies beside the image, and attestations.notation of the trust policy requires one",
+    hint: "sign the image with notation, then export again; carnet does not verify it",
+};
+
+/// A Notary Project signature is there and not wanted.
+pub static NOTATION_SIGNATURE_FORBIDDEN: Code = Code {
+    name: "notation-signature-forbidden",
+    step: "V14.2",
+    severity: Severity::Failure,
+    summary: "a Notary Project signature lies beside the image, and attestations.notation of the trust policy forbids it",
+    hint: "remove it from the registry, then export again",
+};
+
 /// No attestation verifies.
 pub static ATTESTATION_NOT_VERIFIED: Code = Code {
     name: "attestation-not-verified",
@@ -54,6 +90,15 @@ pub static ATTESTATION_NOT_VERIFIED: Code = Code {
     severity: Severity::Failure,
     summary: "no attestation about the image verifies under the given key or identity",
     hint: "attest the image with the key or identity that the policy names, then export again",
+};
+
+/// Fewer signers of attestations than the trust policy asks for.
+pub static ATTESTATION_SIGNERS_TOO_FEW: Code = Code {
+    name: "attestation-signers-too-few",
+    step: "V14.3",
+    severity: Severity::Failure,
+    summary: "fewer distinct signers attested the image than attestations.threshold of the trust policy asks for",
+    hint: "let another identity that the policy names attest the image, then export again",
 };
 
 /// A verified attestation has not the form that its predicate type promises.
@@ -81,7 +126,12 @@ pub static ALL: &[&Code] = &[
     &UNKNOWN_IMAGES_KEY,
     &IMAGE_NOT_ACCESSIBLE,
     &IMAGE_SIGNATURE_NOT_VERIFIED,
+    &IMAGE_SIGNERS_TOO_FEW,
+    &ATTESTATION_COUNTED_AS_SIGNATURE,
+    &NOTATION_SIGNATURE_MISSING,
+    &NOTATION_SIGNATURE_FORBIDDEN,
     &ATTESTATION_NOT_VERIFIED,
+    &ATTESTATION_SIGNERS_TOO_FEW,
     &ATTESTATION_SYNTAX,
     &NO_ATTESTATION,
 ];

@@ -169,14 +169,6 @@ pub enum PolicyError {
         /// The reference as written.
         reference: String,
     },
-    /// The policy names rules, and this carnet does not evaluate rules yet.
-    #[error(
-        "the policy has {groups} group(s) of rules under `sources`, and evaluating rules is not part of this release: no verdict"
-    )]
-    RulesNotSupported {
-        /// Number of groups.
-        groups: usize,
-    },
     /// `spec` without `apiVersion`: Conforma validates such a file and then
     /// applies an empty policy.
     #[error(
@@ -213,19 +205,6 @@ impl Policy {
                 Ok(fields::policy(spec, "spec")?)
             }
             (_, None) => Ok(fields::policy(&root, "the policy")?),
-        }
-    }
-
-    /// Refuses a policy whose rules this release cannot evaluate: rules that are
-    /// not applied must never look like rules that passed.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`PolicyError::RulesNotSupported`] when there is a source group.
-    pub fn require_no_rules(&self) -> Result<(), PolicyError> {
-        match self.sources.len() {
-            0 => Ok(()),
-            groups => Err(PolicyError::RulesNotSupported { groups }),
         }
     }
 }

@@ -19,6 +19,7 @@ mod graph;
 mod group;
 mod inspect;
 mod ir;
+pub mod listing;
 mod lower;
 mod normalise;
 mod plain;
@@ -39,6 +40,7 @@ pub use data::{Configuration, Data, DataError};
 pub use error::{CheckError, CheckKind, EvaluationError, LoadError, Location, SyntaxError};
 pub use group::{Group, GroupOutcome, Settings, Target};
 pub use inspect::{RuleInfo, RuleKind};
+pub use listing::{Listed, Listing};
 pub use program::File;
 pub use registry::{
     Answer, Head, LookupError, ManifestBytes, NoRegistry, Question, Referrer, Registry, SignerOptions, Verified,
@@ -46,4 +48,4 @@ pub use registry::{
 };
 pub use selection::Filter;
 pub use session::{Limits, Lookup, Undefined};
-pub use tester::{Test, TestResult, run_tests};
+pub use tester::{Test, TestResult, TestRule, Tests, run_tests};

@@ -37,6 +37,18 @@ pub(super) static ATTESTATION_SYNTAX: Check = Check {
     description: "The attestation has correct syntax.",
 };
 
+pub(super) static ATTESTATION_SOURCE: Check = Check {
+    code: "builtin.attestation.source_check",
+    title: "Attestation source check passed",
+    description: "The provenance names the source that its signing certificate states.",
+};
+
+pub(super) static NOTATION: Check = Check {
+    code: "builtin.image.notation_check",
+    title: "Notation presence check passed",
+    description: "A Notary Project signature is there or not, as the trust policy asks.",
+};
+
 impl Check {
     pub(super) fn result(&self, msg: String) -> RuleResult {
         let members = [("code", self.code), ("title", self.title), ("description", self.description)];

@@ -15,7 +15,17 @@ const ENVELOPE: &str = "accepted signatures do not match threshold, Found: 0, Ex
 
 fn signature(store: Store) -> Item {
     let signature = Signature { sig: "MEUC".into(), ..Signature::default() };
-    Item { store, kind: ClaimKind::ImageSignature, predicate_type: String::new(), provenance: None, signature }
+    Item {
+        store,
+        kind: ClaimKind::ImageSignature,
+        predicate_type: String::new(),
+        provenance: None,
+        signature,
+        signer: Some("key".into()),
+        evidence: "evidence".into(),
+        compared: None,
+        docker_reference: None,
+    }
 }
 
 fn attestation(store: Store, statement: Value) -> Item {

@@ -78,7 +78,8 @@ impl Reader<'_> {
         let (mut name, mut image, mut source) = (String::new(), None, Source::default());
         for (key, value) in self.fields(node, &path, &COMPONENT)? {
             match key {
-                "name" => name = self.name(value, &path)?,
+                // A name is only shown and compared with names, so Conforma's is kept.
+                "name" => name = value.verbatim(&format!("{path}.name"))?.as_conforma_text(),
                 "containerImage" if !value.is_null() => image = Some((text(value, &format!("{path}.containerImage"))?, value)),
                 "source" if !value.is_null() => source = self.source(value, &format!("{path}.source"))?,
                 _ => {}
@@ -90,14 +91,6 @@ impl Reader<'_> {
         match image.parse() {
             Ok(reference) => Ok(Component { name, container_image: image, reference, source }),
             Err(e) => Err(ImagesError::Reference { place: at.place.to_string(), image, name, source: Box::new(e) }),
-        }
-    }
-
-    fn name(&self, node: &Node, path: &str) -> Result<String, YamlError> {
-        let scalar = node.verbatim(&format!("{path}.name"))?;
-        match self.reading {
-            Reading::Strict => text(node, path),
-            Reading::Conforma => Ok(scalar.as_conforma_text()),
         }
     }
 

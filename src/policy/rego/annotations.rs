@@ -77,15 +77,15 @@ fn blocks(parsed: &Parsed<'_>) -> Vec<Block> {
     let mut open = false;
     for comment in &parsed.comments {
         let follows = found.last().is_some_and(|block| comment.line == block.end + 1 && comment.column == 1);
-        if comment.text.trim() == "METADATA" && comment.column == 1 {
-            open = true;
-            found.push(Block { line: comment.line, end: comment.line, text: String::new() });
-        } else if open && follows {
+        if open && follows {
             if let Some(block) = found.last_mut() {
                 block.end = comment.line;
                 block.text.push_str(comment.text.strip_prefix(' ').unwrap_or(comment.text));
                 block.text.push('\n');
             }
+        } else if comment.text.trim() == "METADATA" && comment.column == 1 {
+            open = true;
+            found.push(Block { line: comment.line, end: comment.line, text: String::new() });
         } else {
             open = false;
         }
@@ -171,9 +171,33 @@ fn parse(block: &Block) -> Result<Map<String, Json>, (u32, String)> {
         }
     }
     match json(&node) {
-        Json::Object(members) => Ok(members),
+        Json::Object(mut members) => {
+            written_out(&mut members, "authors", author);
+            written_out(&mut members, "related_resources", |text| Map::from_iter([("ref".to_owned(), text.into())]));
+            Ok(members)
+        }
         _ => Err((block.line, "METADATA must be a mapping".to_owned())),
     }
+}
+
+/// Puts objects for the texts of a list that stand for one.
+fn written_out(members: &mut Map<String, Json>, name: &str, object: impl Fn(&str) -> Map<String, Json>) {
+    let items = members.get_mut(name).and_then(Json::as_array_mut).into_iter().flatten();
+    for item in items {
+        if let Json::String(text) = item {
+            *item = Json::Object(object(text));
+        }
+    }
+}
+
+/// `Jane Doe <jane@example.com>`.
+fn author(text: &str) -> Map<String, Json> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    let email = words.pop_if(|last| last.starts_with('<') && last.ends_with('>'));
+    let email = email.map(|email| email.trim_start_matches('<').trim_end_matches('>'));
+    let name = (!words.is_empty()).then(|| words.join(" "));
+    let parts = [("name", name), ("email", email.map(str::to_owned))];
+    parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect()
 }
 
 fn place_of(error: &YamlError) -> Option<&yaml::Place> {

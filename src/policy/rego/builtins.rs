@@ -3,6 +3,7 @@
 //! A failure of a function is undefined, as in OPA without strict errors, and
 //! recorded. Trouble that must not look like an answer ends the evaluation.
 
+pub(super) mod bounds;
 mod crypto;
 mod glob;
 mod json;
@@ -23,6 +24,8 @@ mod x509;
 mod yaml;
 
 use std::sync::LazyLock;
+
+pub(super) use json::compact as go_json;
 
 use regorus::{
     Value,
@@ -66,7 +69,10 @@ impl Implementation {
         match self {
             Self::Pure(function) => function(args),
             Self::Session(function) => function(args, session),
-            Self::Engine(name) => engine(name, args),
+            Self::Engine(name) => {
+                bounds::check(name, args, session)?;
+                engine(name, args)
+            }
         }
     }
 }
@@ -82,6 +88,7 @@ pub(super) fn implementation(function: &'static Function) -> Option<Implementati
         "carnet.div" => Pure(operators::div),
         "carnet.element" => Session(operators::element),
         "carnet.intersection" => Pure(operators::intersection),
+        "carnet.made" => Session(operators::made),
         "carnet.member" => Pure(operators::member),
         "carnet.member_of" => Pure(operators::member_of),
         "carnet.minus" => Pure(operators::minus),
@@ -90,7 +97,8 @@ pub(super) fn implementation(function: &'static Function) -> Option<Implementati
         "carnet.sequence" => Pure(operators::sequence),
         "carnet.times" => Pure(operators::times),
         "carnet.union" => Pure(operators::union),
-        "carnet.walk" => Pure(operators::walk),
+        "carnet.walk" => Session(operators::walk),
+        "carnet.walkable" => Session(operators::walkable),
         "crypto.hmac.equal" => Pure(crypto::hmac_equal),
         "crypto.hmac.sha1" => Pure(crypto::hmac_sha1),
         "crypto.hmac.sha256" => Pure(crypto::hmac_sha256),
@@ -116,10 +124,9 @@ pub(super) fn implementation(function: &'static Function) -> Option<Implementati
         "glob.quote_meta" => Pure(glob::quote_meta),
         "indexof" => Pure(strings::indexof),
         "json.filter" => Pure(paths::filter),
-        "json.marshal" => Pure(json::marshal),
+        "json.marshal" => Session(json::marshal),
         "json.match_schema" => Pure(schema::match_schema),
         "json.remove" => Pure(paths::remove),
-        "json.unmarshal" => Pure(json::unmarshal),
         "json.verify_schema" => Pure(schema::verify_schema),
         "numbers.range" => Pure(numbers::range),
         "numbers.range_step" => Pure(numbers::range_step),
@@ -128,12 +135,12 @@ pub(super) fn implementation(function: &'static Function) -> Option<Implementati
         "regex.find_n" => Pure(regex::find_n),
         "regex.is_valid" => Pure(regex::is_valid),
         "regex.match" => Pure(regex::is_match),
-        "regex.replace" => Pure(regex::replace),
+        "regex.replace" => Session(regex::replace),
         "regex.split" => Pure(regex::split),
         "semver.compare" => Pure(semver::compare),
         "semver.is_valid" => Pure(semver::is_valid),
-        "sprintf" => Pure(sprintf::sprintf),
-        "strings.replace_n" => Pure(strings::replace_n),
+        "sprintf" => Session(sprintf::sprintf),
+        "strings.replace_n" => Session(strings::replace_n),
         "time.add_date" => Pure(time::add_date),
         "time.format" => Pure(time::format),
         "time.now_ns" => Session(time::now_ns),

@@ -42,14 +42,6 @@ pub enum DataError {
         /// The file.
         file: Arc<str>,
     },
-    /// A number that the engine cannot hold exactly enough.
-    #[error("{file}: number out of range at {path}")]
-    Number {
-        /// The file.
-        file: Arc<str>,
-        /// The member, with dots.
-        path: String,
-    },
     /// Not YAML.
     #[error(transparent)]
     Yaml(#[from] YamlError),
@@ -81,10 +73,7 @@ impl Data {
     pub fn merge(files: &[File<'_>], configuration: Option<&Configuration>) -> Result<Self, DataError> {
         let mut root = Map::new();
         for file in files {
-            let Json::Object(members) = read(file)? else {
-                return Err(DataError::NotAnObject { file: file.path.into() });
-            };
-            merge(&mut root, members, file.path, &mut Vec::new())?;
+            merge(&mut root, members(file)?, file.path, &mut Vec::new())?;
         }
         if let Some(configuration) = configuration {
             let Json::Object(members) = configuration.document() else { return Ok(Self::empty()) };
@@ -93,6 +82,22 @@ impl Data {
                 let members = Map::from_iter([("rule_data__configuration__".to_owned(), as_floats(rule_data))]);
                 merge(&mut root, members, "rule_data.json", &mut Vec::new())?;
             }
+        }
+        Ok(Self { value: Value::from(Json::Object(root)) })
+    }
+
+    /// Merges files, each below the members that are named with it: OPA reads
+    /// `a/b/c.yaml` of a directory as `data.a.b`.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`DataError`] for files that cannot be read or merged.
+    pub fn placed(files: &[(&[String], File<'_>)]) -> Result<Self, DataError> {
+        let mut root = Map::new();
+        for (below, file) in files {
+            let wrap = |members, name: &String| Map::from_iter([(name.clone(), Json::Object(members))]);
+            let members = below.iter().rev().fold(members(file)?, wrap);
+            merge(&mut root, members, file.path, &mut Vec::new())?;
         }
         Ok(Self { value: Value::from(Json::Object(root)) })
     }
@@ -115,6 +120,13 @@ impl Configuration {
                 },
             },
         })
+    }
+}
+
+fn members(file: &File<'_>) -> Result<Map<String, Json>, DataError> {
+    match read(file)? {
+        Json::Object(members) => Ok(members),
+        _ => Err(DataError::NotAnObject { file: file.path.into() }),
     }
 }
 

@@ -3,16 +3,20 @@
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use regorus::{Engine, PolicyLengthConfig, Value, utils::limits::ExecutionTimerConfig};
 
 use super::{
-    builtins::{self, Failure, Implementation},
+    builtins::{self, Failure, Implementation, bounds},
     error::{LoadError, Location},
-    functions,
+    functions::{self, Function},
     print::{MEMO, METADATA},
     program::Program,
     session::{Fatal, Memo, Session},
@@ -35,13 +39,61 @@ pub(super) struct Prepared {
 /// needs, and for every level of an expression.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// Runs an evaluation on a stack of its own. A panic of the engine ends that
-/// evaluation only; it is nothing when the thread cannot be had either.
-pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
-        thread.join().ok()
-    })
+const PANICKED: &str = "the engine panicked";
+
+/// Twice the time of a query and this is waited for: a function or a comparison
+/// looks at no clock.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why an evaluation has no outcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lost {
+    /// The engine panicked.
+    Panicked,
+    /// The time is over.
+    Late,
+    /// There is no thread to be had.
+    NoThread,
+}
+
+impl From<Lost> for QueryError {
+    fn from(lost: Lost) -> Self {
+        let reason = match lost {
+            Lost::Panicked => PANICKED,
+            Lost::Late => return Self::Fatal(Fatal::Limit("time".to_owned())),
+            Lost::NoThread => "no thread can be had",
+        };
+        Self::Failed { at: Location { file: Arc::from(""), line: 0, column: 0 }, reason: reason.to_owned() }
+    }
+}
+
+/// Runs an evaluation on a stack of its own, whose queries take up to `limit`
+/// each. A panic of the engine ends that evaluation only. What is late is told to
+/// end and left alone; the process need not wait for it.
+pub(super) fn on_large_stack<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce(Arc<AtomicBool>) -> T + Send + 'static,
+) -> Result<T, Lost> {
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let flag = abandoned.clone();
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        // Nobody may be left to take it.
+        let _ = sender.send(work(flag));
+    });
+    let thread = thread.map_err(|_| Lost::NoThread)?;
+    match receiver.recv_timeout(limit.saturating_mul(2).saturating_add(GRACE)) {
+        Ok(value) => {
+            // It has nothing left to do but to give its memory back.
+            let _ = thread.join();
+            Ok(value)
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Lost::Panicked),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            abandoned.store(true, Ordering::Relaxed);
+            Err(Lost::Late)
+        }
+    }
 }
 
 /// Why a query has no value.
@@ -54,6 +106,26 @@ pub(super) enum QueryError {
 impl Prepared {
     /// Hands modules and data to the engine, which analyses them.
     pub(super) fn new(program: Program, data: Value) -> Result<Self, LoadError> {
+        Self::with(program, data, builtins::implementation)
+    }
+
+    /// As [`Prepared::new`], with what evaluates each function.
+    pub(super) fn with(
+        program: Program,
+        data: Value,
+        implementation: impl Fn(&'static Function) -> Option<Implementation>,
+    ) -> Result<Self, LoadError> {
+        syntax::caught(|| Self::prepare(program, data, implementation)).unwrap_or_else(|| {
+            let at = Location { file: Arc::from(""), line: 0, column: 0 };
+            Err(LoadError::Engine { at, reason: PANICKED.to_owned() })
+        })
+    }
+
+    fn prepare(
+        program: Program,
+        data: Value,
+        implementation: impl Fn(&'static Function) -> Option<Implementation>,
+    ) -> Result<Self, LoadError> {
         let program = Arc::new(program);
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(false);
@@ -70,7 +142,7 @@ impl Prepared {
             engine.add_policy(module.name.clone(), module.text.clone()).map_err(|e| failed(&program, e.to_string()))?;
         }
         engine.add_data(data).map_err(|e| failed(&program, e.to_string()))?;
-        add_functions(&mut engine).map_err(|e| failed(&program, e))?;
+        add_functions(&mut engine, implementation).map_err(|e| failed(&program, e))?;
         // The first query prepares the engine.
         engine.eval_query("true".to_owned(), false).map_err(|e| failed(&program, e.to_string()))?;
         Ok(Self { engine: Arc::new(engine), program })
@@ -89,12 +161,13 @@ impl Prepared {
         if let Some(input) = input {
             engine.set_input(input);
         }
-        let result = session.enter(|| engine.eval_query(query.to_owned(), false));
+        let result = syntax::caught(|| session.enter(|| engine.eval_query(query.to_owned(), false)));
         // What a function reports as fatal counts, whatever became of its error:
         // the engine swallows errors of one clause when another has a value.
         if let Some(fatal) = session.fatal() {
             return Err(QueryError::Fatal(fatal));
         }
+        let Some(result) = result else { return Err(Lost::Panicked.into()) };
         match result {
             Ok(results) => {
                 let value = results.result.into_iter().next().and_then(|result| result.expressions.into_iter().next());
@@ -134,10 +207,14 @@ fn in_opas_words(reason: String) -> String {
     reason
 }
 
-fn add_functions(engine: &mut Engine) -> Result<(), String> {
+fn add_functions(
+    engine: &mut Engine,
+    implementation: impl Fn(&'static Function) -> Option<Implementation>,
+) -> Result<(), String> {
     for function in functions::all().chain(functions::OWN) {
-        let Some(implementation) = builtins::implementation(function) else { continue };
-        let run = move |args: Vec<Value>| Ok(call(implementation, args)?);
+        let Some(implementation) = implementation(function) else { continue };
+        let makes = function.makes();
+        let run = move |args: Vec<Value>| Ok(call(implementation, makes, args)?);
         // One argument more: the number of the call site.
         engine.add_extension(function.engine_name(), function.args + 1, Box::new(run)).map_err(|e| e.to_string())?;
     }
@@ -157,16 +234,16 @@ fn numbered(args: &[Value]) -> Option<usize> {
 struct Ended;
 
 /// Runs a function; whatever goes wrong is kept in the session.
-fn call(implementation: Implementation, mut args: Vec<Value>) -> Result<Value, Ended> {
+fn call(implementation: Implementation, makes: bool, mut args: Vec<Value>) -> Result<Value, Ended> {
     let site = numbered(&args).unwrap_or(usize::MAX);
     args.pop();
     let session = Session::current().ok_or(Ended)?;
-    if session.fatal().is_some() {
+    if session.has_ended() {
         return Err(Ended);
     }
     session.at(site);
     let fatal = match implementation.run(&args, &session) {
-        Ok(value) if session.spend(&value) => return Ok(value),
+        Ok(value) if !makes || session.take(bounds::shallow(&value)) => return Ok(value),
         Ok(_) => Fatal::Limit("memory".to_owned()),
         Err(Failure::Undefined(reason)) => {
             session.record(site, reason);

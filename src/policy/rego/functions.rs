@@ -115,7 +115,7 @@ static FUNCTIONS: &[Function] = &[
     carnet("json.match_schema", 2),
     wrapped("json.patch", 2),
     carnet("json.remove", 2),
-    carnet("json.unmarshal", 1),
+    wrapped("json.unmarshal", 1),
     carnet("json.verify_schema", 1),
     wrapped("lower", 1),
     wrapped("max", 1),
@@ -197,6 +197,7 @@ pub(super) static OWN: &[Function] = &[
     carnet("carnet.div", 2),
     carnet("carnet.element", 1),
     carnet("carnet.intersection", 2),
+    carnet("carnet.made", 1),
     carnet("carnet.member", 2),
     carnet("carnet.member_of", 3),
     carnet("carnet.minus", 2),
@@ -206,6 +207,7 @@ pub(super) static OWN: &[Function] = &[
     carnet("carnet.times", 2),
     carnet("carnet.union", 2),
     carnet("carnet.walk", 1),
+    carnet("carnet.walkable", 1),
 ];
 
 /// Finds a function that a rule may call.
@@ -238,6 +240,22 @@ impl Function {
     /// Name under which the engine finds carnet's version.
     pub(super) fn engine_name(&self) -> String {
         format!("carnet__{}", self.name.replace('.', "_"))
+    }
+
+    /// Whether its value is new: the others hand out a part of an operand, and
+    /// count for themselves what they let through.
+    pub(super) fn makes(&self) -> bool {
+        !matches!(
+            self.name,
+            "carnet.element"
+                | "carnet.made"
+                | "carnet.sequence"
+                | "carnet.walk"
+                | "carnet.walkable"
+                | "max"
+                | "min"
+                | "object.get"
+        )
     }
 
     /// Whether calls are replaced by ours: with the number of the call site as a

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use carnet_bundle::{Finding, Reference, Severity};
@@ -13,6 +13,7 @@ use regorus::Value;
 use serde_json::Value as Json;
 
 use super::{
+    builtins::bounds::weigh,
     codes,
     criteria::Selection,
     data::Data,
@@ -51,11 +52,15 @@ pub struct Settings<'a> {
     pub limits: Limits,
 }
 
+/// Largest element of `deny` or `warn`, as text, in bytes.
+const MAX_RESULT: u64 = 64 * 1024 * 1024;
+
 /// A source group, loaded and checked. It may be shared between threads.
+#[derive(Clone)]
 pub struct Group {
     prepared: Prepared,
-    selection: Selection,
-    intentions: Vec<String>,
+    selection: Arc<Selection>,
+    intentions: Arc<[String]>,
     effective_time: Timestamp,
     now: Timestamp,
     reading: Reading,
@@ -108,14 +113,21 @@ impl Group {
         let prepared = Prepared::new(program, data.value.clone())?;
         Ok(Self {
             prepared,
-            selection: Selection::of(settings.source, settings.configuration, settings.effective_time),
-            intentions: intentions(settings.source),
+            selection: Arc::new(Selection::of(settings.source, settings.configuration, settings.effective_time)),
+            intentions: intentions(settings.source).into(),
             effective_time: settings.effective_time,
             now: settings.now,
             reading: settings.reading,
             filter: settings.filter,
             limits: settings.limits.clone(),
         })
+    }
+
+    /// The same group in another reading. Rules, data and what was evaluated once are
+    /// shared, so it costs next to nothing.
+    #[must_use]
+    pub fn read_as(&self, reading: Reading) -> Self {
+        Self { reading, ..self.clone() }
     }
 
     /// Every annotated rule, and every `deny` and `warn` without annotations.
@@ -136,22 +148,26 @@ impl Group {
         input: &Json,
         registry: Arc<dyn Registry>,
     ) -> Result<GroupOutcome, EvaluationError> {
-        let outcome = on_large_stack(|| self.evaluate_here(target, input, registry));
-        let panicked = || QueryError::Failed { at: nowhere(), reason: "the engine panicked".to_owned() };
-        outcome.unwrap_or_else(|| Err(self.failed(panicked(), "the rules")))
+        let (group, image, component) = (self.clone(), target.image.clone(), target.component.to_owned());
+        let input = Value::from(input.clone());
+        let outcome = on_large_stack(self.limits.time, move |abandoned| {
+            group.evaluate_here(Target { image: &image, component: &component }, input, registry, abandoned)
+        });
+        outcome.unwrap_or_else(|lost| Err(self.failed(lost.into(), "the rules")))
     }
 
     fn evaluate_here(
         &self,
         target: Target<'_>,
-        input: &Json,
+        input: Value,
         registry: Arc<dyn Registry>,
+        abandoned: Arc<AtomicBool>,
     ) -> Result<GroupOutcome, EvaluationError> {
         let mut findings = self.selection.findings.clone();
         let chosen = self.choose(target, &mut findings);
         let namespaces = self.namespaces(&chosen);
-        let session = Rc::new(Session::new(registry, self.now, self.prepared.clone(), &self.limits));
-        let values = self.query_all(&session, &namespaces, input)?;
+        let session = Rc::new(Session::new(registry, self.now, self.prepared.clone(), &self.limits, abandoned));
+        let values = self.query_all(&session, &namespaces, &input)?;
         let mut reported = Vec::new();
         for ((package, entries), values) in namespaces.iter().zip(values) {
             reported.push(self.reported(package, entries, values, &mut findings)?);
@@ -168,7 +184,7 @@ impl Group {
     }
 
     fn choose(&self, target: Target<'_>, findings: &mut Vec<Finding>) -> Chosen {
-        let intentions = (self.filter == Filter::EcPolicy).then_some(self.intentions.as_slice());
+        let intentions = (self.filter == Filter::EcPolicy).then_some(&*self.intentions);
         let mut chosen = selection::choose(self.rules(), &self.selection, target.image, intentions);
         if self.reading == Reading::Strict {
             let conforma = chosen.packages.clone();
@@ -200,9 +216,8 @@ impl Group {
         &self,
         session: &Rc<Session>,
         namespaces: &[(&String, &Vec<Entry>)],
-        input: &Json,
+        input: &Value,
     ) -> Result<Vec<Value>, EvaluationError> {
-        let input = Value::from(input.clone());
         let lists: Vec<String> = namespaces.iter().map(|(_, entries)| list(entries)).collect();
         let all = format!("[{}]", lists.join(", "));
         let first = match self.prepared.query(session, &all, Some(input.clone()), self.limits.time) {
@@ -212,8 +227,8 @@ impl Group {
             Err(error) => return Err(self.failed(error, "the rules")),
         };
         for ((package, _), list) in namespaces.iter().zip(&lists) {
-            let session = Rc::new(Session::new(session.registry.clone(), self.now, self.prepared.clone(), &self.limits));
-            if let Err(error) = self.prepared.query(&session, list, Some(input.clone()), self.limits.time) {
+            let again = Rc::new(session.again(&self.limits));
+            if let Err(error) = self.prepared.query(&again, list, Some(input.clone()), self.limits.time) {
                 return Err(self.failed(error, package));
             }
         }
@@ -280,6 +295,10 @@ impl Group {
 
     /// One element of `deny` or `warn`.
     fn result(&self, item: &Value, rule: &str, findings: &mut Vec<Finding>) -> Result<Option<RuleResult>, EvaluationError> {
+        if weigh(item, MAX_RESULT) > MAX_RESULT {
+            let what = format!("a result of more than {MAX_RESULT} bytes");
+            return Err(EvaluationError::LimitExceeded { what, namespace: rule.to_owned() });
+        }
         let unexpected = || EvaluationError::UnexpectedResult { rule: rule.to_owned(), value: super::builtins::text::rego(item) };
         let result = match item {
             Value::String(msg) => RuleResult { msg: msg.to_string(), ..RuleResult::default() },
@@ -327,7 +346,7 @@ impl Group {
         if lists.iter().all(|lists| lists.violations.is_empty() && lists.warnings.is_empty() && lists.successes.is_empty()) {
             return Err(EvaluationError::NothingEvaluated);
         }
-        results::trim(&mut lists);
+        results::trim(&mut lists, &rules);
         for lists in lists {
             outcome.violations.extend(lists.violations);
             outcome.warnings.extend(lists.warnings);

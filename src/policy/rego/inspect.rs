@@ -9,7 +9,7 @@ use super::{
     annotations::{Annotations, Chains, FileAnnotations},
     error::{LoadError, Location},
     ir::Rule,
-    program::{is_failure, is_warning},
+    program::{is_failure, is_test, is_warning},
     syntax::Parsed,
 };
 
@@ -75,7 +75,7 @@ pub(super) fn rules(
     let mut codes: BTreeMap<String, Location> = BTreeMap::new();
     for (rule, (file, number)) in rules.iter().zip(positions) {
         let parsed_file = &parsed[*file];
-        if parsed_file.file.to_ascii_lowercase().ends_with("_test.rego") {
+        if is_test(&parsed_file.file) {
             continue;
         }
         // As in Conforma, only the file itself is looked at.
@@ -104,7 +104,7 @@ pub(super) fn rules(
     Ok(described)
 }
 
-fn kind(name: &str) -> RuleKind {
+pub(super) fn kind(name: &str) -> RuleKind {
     match name {
         name if is_failure(name) => RuleKind::Deny,
         name if is_warning(name) => RuleKind::Warn,
@@ -114,7 +114,7 @@ fn kind(name: &str) -> RuleKind {
 
 /// Refuses rules whose elements cannot be messages: a text, an object, a
 /// variable or a call can.
-fn supported(rule: &ast::Rule, at: &Location) -> Result<(), LoadError> {
+pub(super) fn supported(rule: &ast::Rule, at: &Location) -> Result<(), LoadError> {
     let value = match rule {
         ast::Rule::Default { value, .. } => Some(value),
         ast::Rule::Spec { head, .. } => match head {
@@ -140,24 +140,28 @@ fn supported(rule: &ast::Rule, at: &Location) -> Result<(), LoadError> {
     Err(LoadError::UnsupportedRule { rule: text.join(" "), at: Location { column: 0, ..at.clone() } })
 }
 
+/// A rule and its block, when the block has a short name: Conforma looks at no
+/// others.
 fn describe(rule: &Rule, block: &Annotations, at: &Location) -> Option<RuleInfo> {
+    Some(info(&rule.path, rule.package, block, at)).filter(RuleInfo::is_annotated)
+}
+
+/// What a block says about the rule with the full path `path`, of which the first
+/// `package` names are its package.
+pub(super) fn info(path: &[String], package: usize, block: &Annotations, at: &Location) -> RuleInfo {
     let empty = Map::new();
     let custom = match block.value.get("custom") {
         Some(Json::Object(custom)) => custom,
         _ => &empty,
     };
     let short_name = custom.get("short_name").map(printed).unwrap_or_default();
-    if short_name.is_empty() {
-        return None;
-    }
-    let package = rule.path[..rule.package].join(".");
-    let title = text(block.value.get("title"));
-    Some(RuleInfo {
+    let (package, name) = (path[..package].join("."), path[package..].join("."));
+    RuleInfo {
         code: format!("{package}.{short_name}"),
-        name: rule.name(),
-        kind: kind(&rule.name()),
+        kind: kind(&name),
+        name,
         short_name,
-        title,
+        title: text(block.value.get("title")),
         description: super::xref::labels(&text(block.value.get("description"))),
         solution: super::xref::links(&text(custom.get("solution"))),
         collections: texts(custom.get("collections")),
@@ -170,7 +174,7 @@ fn describe(rule: &Rule, block: &Annotations, at: &Location) -> Option<RuleInfo>
         pipeline_intention: texts(custom.get("pipeline_intention")),
         package,
         at: at.clone(),
-    })
+    }
 }
 
 fn text(value: Option<&Json>) -> String {

@@ -203,6 +203,47 @@ pub(super) struct Clause {
     pub(super) has_body: bool,
 }
 
+/// The walk over the parts of an expression, once to read and once to change them.
+macro_rules! parts {
+    ($(#[$doc:meta])* $name:ident $($mut:tt)?) => {
+        $(#[$doc])*
+        pub(super) fn $name<'a>(&'a $($mut)? self, visit: &mut dyn FnMut(&'a $($mut)? Expr)) {
+            match &$($mut)? self.kind {
+                ExprKind::Scalar(_) | ExprKind::Local(_) | ExprKind::Wildcard | ExprKind::Comprehension(_) => {}
+                ExprKind::Ref { root, steps } => {
+                    if let Root::Term(term) = root {
+                        visit(term);
+                    }
+                    for step in steps {
+                        if let Step::Index(index) = step {
+                            visit(index);
+                        }
+                    }
+                }
+                ExprKind::Array(items) | ExprKind::Set(items) => items.into_iter().for_each(visit),
+                ExprKind::Object(fields) => fields.into_iter().for_each(|(key, value)| {
+                    visit(key);
+                    visit(value);
+                }),
+                ExprKind::Call(call) => for arg in &$($mut)? call.args {
+                    visit(arg);
+                },
+                ExprKind::Infix { left, right, .. } => {
+                    visit(left);
+                    visit(right);
+                }
+                ExprKind::Member { key, value, collection } => {
+                    if let Some(key) = key {
+                        visit(key);
+                    }
+                    visit(value);
+                    visit(collection);
+                }
+            }
+        }
+    };
+}
+
 impl Expr {
     pub(super) fn new(line: u32, kind: ExprKind) -> Self {
         Self { line, kind }
@@ -212,73 +253,14 @@ impl Expr {
         Self { line, kind: ExprKind::Local(name.clone()) }
     }
 
-    /// Calls `visit` with every direct part that is evaluated in the same body.
-    pub(super) fn parts<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
-        match &self.kind {
-            ExprKind::Scalar(_) | ExprKind::Local(_) | ExprKind::Wildcard | ExprKind::Comprehension(_) => {}
-            ExprKind::Ref { root, steps } => {
-                if let Root::Term(term) = root {
-                    visit(term);
-                }
-                for step in steps {
-                    if let Step::Index(index) = step {
-                        visit(index);
-                    }
-                }
-            }
-            ExprKind::Array(items) | ExprKind::Set(items) => items.iter().for_each(visit),
-            ExprKind::Object(fields) => fields.iter().for_each(|(key, value)| {
-                visit(key);
-                visit(value);
-            }),
-            ExprKind::Call(call) => call.args.iter().for_each(visit),
-            ExprKind::Infix { left, right, .. } => {
-                visit(left);
-                visit(right);
-            }
-            ExprKind::Member { key, value, collection } => {
-                if let Some(key) = key {
-                    visit(key);
-                }
-                visit(value);
-                visit(collection);
-            }
-        }
-    }
-
-    /// As [`Expr::parts`], for changing them.
-    pub(super) fn parts_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
-        match &mut self.kind {
-            ExprKind::Scalar(_) | ExprKind::Local(_) | ExprKind::Wildcard | ExprKind::Comprehension(_) => {}
-            ExprKind::Ref { root, steps } => {
-                if let Root::Term(term) = root {
-                    visit(term);
-                }
-                for step in steps.iter_mut() {
-                    if let Step::Index(index) = step {
-                        visit(index);
-                    }
-                }
-            }
-            ExprKind::Array(items) | ExprKind::Set(items) => items.iter_mut().for_each(visit),
-            ExprKind::Object(fields) => fields.iter_mut().for_each(|(key, value)| {
-                visit(key);
-                visit(value);
-            }),
-            ExprKind::Call(call) => call.args.iter_mut().for_each(visit),
-            ExprKind::Infix { left, right, .. } => {
-                visit(left);
-                visit(right);
-            }
-            ExprKind::Member { key, value, collection } => {
-                if let Some(key) = key {
-                    visit(key);
-                }
-                visit(value);
-                visit(collection);
-            }
-        }
-    }
+    parts!(
+        /// Calls `visit` with every direct part that is evaluated in the same body.
+        parts
+    );
+    parts!(
+        /// As [`Expr::parts`], for changing them.
+        parts_mut mut
+    );
 
     /// The path of a constant reference into `data`.
     pub(super) fn data_path(&self) -> Option<Vec<String>> {

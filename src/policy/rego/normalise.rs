@@ -7,7 +7,7 @@
 //! | `negation` (N) | `not f(x)` is true when `x` is undefined, where OPA fails the body |
 //! | `otherwise` (E) | a clause whose value is undefined ends the `else` chain |
 //! | `hoist_with` (H) | rules evaluated for the value of a `with` lose their own values |
-//! | `bounded` | a product of collections takes all memory there is |
+//! | `bounded` | what rules collect takes all memory there is |
 //! | `operators` | `x in undefined` is false, `1 + "a"` an error; both are undefined |
 //!
 //! Passes A and R (imports, variable names) are part of lowering, pass M (one
@@ -17,33 +17,37 @@ use std::sync::Arc;
 
 use super::{check::Arities, functions, ir::*, lower::OWN_PREFIX};
 
-/// Which passes run; tests switch one off to prove that it is needed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Passes {
-    pub(super) rename: bool,
-    pub(super) walk: bool,
-    pub(super) sequence: bool,
-    pub(super) negation: bool,
-    pub(super) otherwise: bool,
-    pub(super) merge: bool,
-    pub(super) hoist_with: bool,
-    pub(super) operators: bool,
-    /// Rules that depend on data alone are evaluated once per run.
-    pub(super) keep: bool,
+macro_rules! passes {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        /// Which passes run; tests switch one off to prove that it is needed.
+        #[derive(Clone, Copy, Debug)]
+        pub(super) struct Passes {
+            $($(#[$doc])* pub(super) $name: bool,)*
+        }
+
+        impl Passes {
+            pub(super) const ALL: Self = Self { $($name: true,)* };
+
+            /// All passes but one, by its name.
+            #[cfg(test)]
+            pub(super) const BUT_ONE: &[(&str, Self)] = &[$((stringify!($name), Self { $name: false, ..Self::ALL }),)*];
+        }
+    };
 }
 
-impl Passes {
-    pub(super) const ALL: Self = Self {
-        rename: true,
-        walk: true,
-        sequence: true,
-        negation: true,
-        otherwise: true,
-        merge: true,
-        hoist_with: true,
-        operators: true,
-        keep: true,
-    };
+passes! {
+    /// What rules collect is counted.
+    bounded
+    hoist_with
+    /// Rules that depend on data alone are evaluated once per run.
+    keep
+    merge
+    negation
+    operators
+    otherwise
+    rename
+    sequence
+    walk
 }
 
 /// Normalises a rule; afterwards no closure, body or head is left as it was.
@@ -74,16 +78,20 @@ impl Normaliser<'_> {
             RuleKind::Value => {}
             RuleKind::Set { key } => {
                 self.expr(key);
-                if rule.clauses.iter().any(|clause| generators(&clause.body) > 1) {
+                if self.passes.bounded && rule.clauses.iter().any(|clause| generators(&clause.body) > 0) {
                     wrap(key, "carnet.element");
                 }
             }
             RuleKind::Function { args } => args.iter_mut().for_each(|arg| self.expr(arg)),
         }
         let chain = rule.clauses.len() > 1;
+        let grows = self.passes.bounded && !rule.tail.is_empty() && matches!(rule.kind, RuleKind::Value);
         for clause in &mut rule.clauses {
             if let Some(value) = &mut clause.value {
                 self.expr(value);
+                if grows && generators(&clause.body) > 0 {
+                    wrap(value, "carnet.element");
+                }
             }
             self.body(&mut clause.body);
             if chain && self.passes.otherwise {
@@ -120,7 +128,10 @@ impl Normaliser<'_> {
         }
         match &mut stmt.kind {
             StmtKind::Expr(Expr { kind: ExprKind::Call(call), .. }) if is_walk(call, 2) => {
-                call.args.iter_mut().for_each(|arg| self.expr(arg))
+                call.args.iter_mut().for_each(|arg| self.expr(arg));
+                if let Some(document) = call.args.first_mut().filter(|_| self.passes.bounded) {
+                    wrap(document, "carnet.walkable");
+                }
             }
             StmtKind::Expr(expr) => self.expr(expr),
             StmtKind::Unify { left, right, .. } => {
@@ -259,7 +270,7 @@ impl Normaliser<'_> {
                 if let Some(key) = &mut comprehension.key {
                     self.expr(key);
                 }
-                let product = generators(&comprehension.body) > 1;
+                let product = self.passes.bounded && generators(&comprehension.body) > 1;
                 self.expr(&mut comprehension.value);
                 self.body(&mut comprehension.body);
                 if product {
@@ -285,6 +296,7 @@ impl Normaliser<'_> {
     /// Replaces an expression whose parts are normalised.
     fn replace(&mut self, expr: &mut Expr) {
         match &mut expr.kind {
+            ExprKind::Comprehension(_) if self.passes.bounded => wrap(expr, "carnet.made"),
             ExprKind::Call(call) if self.passes.walk && is_walk(call, 1) => {
                 let args = std::mem::take(&mut call.args);
                 let walk = own_call("carnet.walk", args, expr.line);
@@ -346,7 +358,11 @@ fn is_walk(call: &Call, args: usize) -> bool {
 }
 
 fn is_collection(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::Array(_) | ExprKind::Set(_) | ExprKind::Object(_) | ExprKind::Comprehension(_))
+    match &expr.kind {
+        ExprKind::Array(_) | ExprKind::Set(_) | ExprKind::Object(_) | ExprKind::Comprehension(_) => true,
+        ExprKind::Call(Call { target: Target::Builtin(function), .. }) => function.name == "carnet.made",
+        _ => false,
+    }
 }
 
 fn operator(op: Infix) -> Option<&'static str> {

@@ -462,7 +462,7 @@ fn symbol(op: Infix) -> &'static str {
     }
 }
 
-fn is_identifier(name: &str) -> bool {
+pub(super) fn is_identifier(name: &str) -> bool {
     let mut bytes = name.bytes();
     let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     starts && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') && !is_keyword(name)

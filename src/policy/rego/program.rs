@@ -19,6 +19,7 @@ use super::{
     print::{self, Origin, Site},
     session::Memos,
     syntax::{self, Parsed},
+    tester::TestRule,
 };
 
 /// A policy file.
@@ -69,8 +70,8 @@ pub(super) struct Program {
     pub(super) rules: Vec<RuleInfo>,
     /// Entry points of each package.
     pub(super) namespaces: BTreeMap<String, Vec<Entry>>,
-    /// `test_…` rules: path, and where they stand.
-    pub(super) tests: Vec<(String, Location)>,
+    /// `test_…` rules.
+    pub(super) tests: Vec<TestRule>,
 }
 
 /// Loads the files.
@@ -128,7 +129,7 @@ pub(super) fn load(files: &[File<'_>], purpose: Purpose, passes: Passes) -> Resu
     })
 }
 
-fn is_test(path: &str) -> bool {
+pub(super) fn is_test(path: &str) -> bool {
     path.to_ascii_lowercase().ends_with("_test.rego")
 }
 
@@ -205,22 +206,30 @@ fn entries(rules: &[Rule]) -> BTreeMap<String, Vec<Entry>> {
     found.into_iter().map(|(package, entries)| (package, entries.into_iter().collect())).collect()
 }
 
-fn query(path: &[String]) -> String {
+/// Path of a rule as the engine finds it.
+pub(super) fn query(path: &[String]) -> String {
     let keys: String = path.iter().map(|name| format!("[{}]", serde_json::Value::from(name.as_str()))).collect();
     format!("data{keys}")
 }
 
-fn tests(rules: &[Rule], files: &[FileInfo]) -> Vec<(String, Location)> {
-    let mut found = BTreeMap::new();
+fn tests(rules: &[Rule], files: &[FileInfo]) -> Vec<TestRule> {
+    let mut found: BTreeMap<&[String], TestRule> = BTreeMap::new();
     for rule in rules {
-        if let [name] = &rule.path[rule.package..]
+        if let [name, below @ ..] = &rule.path[rule.package..]
             && (name.starts_with("test_") || name.starts_with("todo_test_"))
         {
-            let at = Location { file: files[rule.file].name.clone(), line: rule.line, column: rule.column };
-            found.entry(rule.path.clone()).or_insert(at);
+            let path = &rule.path[..=rule.package];
+            let known = found.entry(path).or_insert_with(|| TestRule {
+                package: rule.path[..rule.package].join("."),
+                name: name.clone(),
+                at: Location { file: files[rule.file].name.clone(), line: rule.line, column: rule.column },
+                has_cases: false,
+                path: path.to_vec(),
+            });
+            known.has_cases |= !below.is_empty() || !rule.tail.is_empty() || matches!(rule.kind, RuleKind::Set { .. });
         }
     }
-    found.into_iter().map(|(path, at)| (path.join("."), at)).collect()
+    found.into_values().collect()
 }
 
 /// Rules by package and, without pass M, file; with the number of the value that

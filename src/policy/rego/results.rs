@@ -272,21 +272,23 @@ fn printed(value: &Json) -> String {
 
 /// Leaves out what depends on a rule that is reported already, and tells how a
 /// violation could be excluded.
-pub(super) fn trim(lists: &mut [Lists]) {
+pub(super) fn trim(lists: &mut [Lists], rules: &BTreeMap<&str, &RuleInfo>) {
     let results = lists.iter().flat_map(|lists| lists.violations.iter().chain(&lists.warnings));
     let reported: BTreeSet<String> = results.filter_map(RuleResult::code).map(str::to_owned).collect();
     for lists in lists {
         for list in [&mut lists.violations, &mut lists.warnings, &mut lists.successes] {
-            *list = std::mem::take(list).into_iter().flat_map(|result| copies(result, &reported)).collect();
+            *list = std::mem::take(list).into_iter().flat_map(|result| copies(result, &reported, rules)).collect();
         }
         lists.violations.iter_mut().for_each(note);
     }
 }
 
-/// One copy for each dependency that is not reported, as in Conforma.
-fn copies(result: RuleResult, reported: &BTreeSet<String>) -> Vec<RuleResult> {
-    let Some(dependencies) = result.metadata.get("depends_on").and_then(Json::as_array) else { return vec![result] };
-    let open = dependencies.iter().filter(|code| code.as_str().is_some_and(|code| !reported.contains(code))).count();
+/// One copy for each dependency that is not reported, as in Conforma. Annotations
+/// alone give dependencies: a result that names its own must not vanish by them.
+fn copies(result: RuleResult, reported: &BTreeSet<String>, rules: &BTreeMap<&str, &RuleInfo>) -> Vec<RuleResult> {
+    let rule = result.code().and_then(|code| rules.get(code)).filter(|rule| !rule.depends_on.is_empty());
+    let Some(rule) = rule else { return vec![result] };
+    let open = rule.depends_on.iter().filter(|code| !reported.contains(*code)).count();
     vec![result; open]
 }
 

@@ -5,7 +5,10 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -66,10 +69,10 @@ pub(super) struct Session {
     pub(super) prepared: Prepared,
     /// Time that one query may take.
     pub(super) limit: Duration,
-    /// Bytes that functions may still make.
-    budget: RefCell<u64>,
-    /// Elements that products may still make.
-    elements: Cell<u64>,
+    /// Bytes that may still be made.
+    left: Cell<u64>,
+    /// Set when nobody waits for the outcome any more.
+    abandoned: Arc<AtomicBool>,
     /// The call site that is being evaluated.
     site: Cell<usize>,
     /// Questions to the registry and the call sites that asked.
@@ -85,37 +88,39 @@ thread_local! {
     static CURRENT: RefCell<Vec<Rc<Session>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What an element of a collection takes, in bytes.
-const ELEMENT: u64 = 64;
-/// Smallest value that is counted, in bytes.
-const COUNTED: usize = 1024 * 1024;
-
 /// Bounds of one evaluation of the rules against one image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Time that one query may take. The whole release policy of Conforma needs
     /// seconds for a build of a hundred tasks.
     pub time: Duration,
-    /// Bytes that functions and products may make in all, values below 1 MiB not
-    /// counted: those come and go. Rules in the field make a few such values, of large SBOMs.
+    /// Bytes that functions and comprehensions may make in all, whether they are
+    /// kept or not. The release policy of Conforma makes some megabytes for a build of
+    /// a hundred tasks.
     pub memory: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory: 1024 * 1024 * 1024 }
+        Self { time: Duration::from_secs(60), memory: 2 * 1024 * 1024 * 1024 }
     }
 }
 
 impl Session {
-    pub(super) fn new(registry: Arc<dyn Registry>, now: Timestamp, prepared: Prepared, limits: &Limits) -> Self {
+    pub(super) fn new(
+        registry: Arc<dyn Registry>,
+        now: Timestamp,
+        prepared: Prepared,
+        limits: &Limits,
+        abandoned: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             registry,
             now,
             prepared,
             limit: limits.time,
-            budget: RefCell::new(limits.memory),
-            elements: Cell::new(limits.memory / ELEMENT),
+            left: Cell::new(limits.memory),
+            abandoned,
             site: Cell::new(usize::MAX),
             asked: RefCell::default(),
             records: RefCell::default(),
@@ -126,8 +131,13 @@ impl Session {
 
     /// A session for what does not depend on the image.
     pub(super) fn nested(&self) -> Self {
-        let limits = Limits { time: self.limit, memory: *self.budget.borrow() };
-        Self::new(self.registry.clone(), self.now, self.prepared.clone(), &limits)
+        let limits = Limits { time: self.limit, memory: self.left.get() };
+        Self::new(self.registry.clone(), self.now, self.prepared.clone(), &limits, self.abandoned.clone())
+    }
+
+    /// A session for asking the same in parts.
+    pub(super) fn again(&self, limits: &Limits) -> Self {
+        Self::new(self.registry.clone(), self.now, self.prepared.clone(), limits, self.abandoned.clone())
     }
 
     pub(super) fn program(&self) -> &Arc<Program> {
@@ -216,33 +226,21 @@ impl Session {
         records.iter().for_each(|(site, reason)| self.record(*site, reason.clone()));
     }
 
-    /// Takes one element from the budget; false when it is used up.
-    pub(super) fn count_element(&self) -> bool {
-        let left = self.elements.get().checked_sub(1);
-        self.elements.set(left.unwrap_or(0));
+    /// Bytes that may still be made.
+    pub(super) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
+    /// Takes bytes from what may still be made; false when that is used up.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or(0));
         left.is_some()
     }
 
-    /// Takes the size of a new value from the budget; false when it is used up.
-    pub(super) fn spend(&self, value: &Value) -> bool {
-        let size = match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.len() * 16,
-            Value::Set(items) => items.len() * 16,
-            Value::Object(fields) => fields.len() * 32,
-            _ => 0,
-        };
-        if size < COUNTED {
-            return true;
-        }
-        let mut budget = self.budget.borrow_mut();
-        match budget.checked_sub(u64::try_from(size).unwrap_or(u64::MAX)) {
-            Some(rest) => {
-                *budget = rest;
-                true
-            }
-            None => false,
-        }
+    /// Whether the evaluation has to end, for whatever reason.
+    pub(super) fn has_ended(&self) -> bool {
+        self.fatal.borrow().is_some() || self.abandoned.load(Ordering::Relaxed)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The parser: regorus', behind our own errors.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use regorus::unstable::{Expr, Module, Parser, Ref, Source, Span};
 
@@ -13,6 +17,15 @@ use super::{
 const MAX_SIZE: usize = 4 * 1024 * 1024;
 /// Longest line and longest column the parser takes; ours is on the whole file.
 pub(super) const MAX_COLUMN: NonZeroU32 = NonZeroU32::new(u32::MAX / 2).unwrap();
+
+/// Last column up to which the parser can write an error, which it also does to go
+/// another way; beyond it panics. Texts may be longer.
+const WRITABLE: usize = 65_535;
+
+/// Runs what calls the engine; nothing when the engine panics.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
 
 /// A policy file as parsed.
 pub(super) struct Parsed<'a> {
@@ -32,7 +45,8 @@ pub(super) fn parse<'a>(path: &str, bytes: &'a [u8]) -> Result<Parsed<'a>, LoadE
     }
     let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(&file, &bytes[..e.valid_up_to()]))?;
     let comments = scan::scan(text, &file)?;
-    let module = module(path, text).map_err(|message| syntax_error(&file, &message))?;
+    let module = caught(|| module(path, text)).ok_or_else(|| too_wide(&file, text))?;
+    let module = module.map_err(|message| syntax_error(&file, &message))?;
     let package =
         path_of(&module.package.refr).ok_or_else(|| at(&file, &module.package.span, "the package path must be static"))?;
     Ok(Parsed { file, text, comments, module, package })
@@ -84,6 +98,13 @@ pub(super) fn string_value(expr: &Ref<Expr>) -> Option<String> {
 
 pub(super) fn at(file: &Arc<str>, span: &Span, reason: &str) -> SyntaxError {
     SyntaxError { at: Location { file: file.clone(), line: span.line, column: span.col }, reason: reason.to_owned() }
+}
+
+fn too_wide(file: &Arc<str>, text: &str) -> SyntaxError {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let line = text.lines().position(|line| line.len() > WRITABLE).map_or(0, |at| at + 1);
+    let at = Location { file: file.clone(), line: number(line), column: number(WRITABLE) };
+    SyntaxError { at, reason: format!("code beyond column {WRITABLE} cannot be read: break the line") }
 }
 
 fn not_utf8(file: &Arc<str>, valid: &[u8]) -> SyntaxError {

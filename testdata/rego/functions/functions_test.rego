@@ -11,6 +11,8 @@ test_crypto if {
 	crypto.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 	crypto.sha1("abc") == "a9993e364706816aba3e25717850c26c9cd0d89d"
 	crypto.hmac.sha256("foo", "bar") == "147933218aaabc0b8b10a2b3a5c34684c8d94341bcf10a4736dc7270f7741851"
+	crypto.hmac.sha1("foo", "bar") == "85d155c55ed286a300bd1cf124de08d87e914f3a"
+	startswith(crypto.hmac.sha512("foo", "bar"), "24257d7210582a65c731ec55159c8184cc24c02489453e58")
 	crypto.hmac.equal("a", "a")
 }
 
@@ -23,7 +25,7 @@ test_purl if {
 test_glob_match if {
 	glob.match("a**", ["."], "a.b.c")
 	not glob.match("a*", ["."], "a.b")
-	glob.quote_meta("*.b") == `\*.b`
+	glob.quote_meta("*.b?{c}") == `\*.b\?\{c\}`
 }
 
 test_indexof if {
@@ -79,14 +81,18 @@ test_regex if {
 	regex.split("b*", "abc") == ["a", "c"]
 	regex.find_n(`\w+`, "é a", -1) == ["a"]
 	regex.replace("ab", "a(.)", "$1") == "b"
+	regex.replace("é1", `\w`, "x") == "éx"
 	regex.find_all_string_submatch_n("a(x*)b", "-axxb-ab-", -1) == [["axxb", "xx"], ["ab", ""]]
+	regex.find_all_string_submatch_n(`(\w)`, "éa", -1) == [["a", "a"]]
 	not regex.is_valid("a**")
 }
 
 test_semver if {
 	semver.compare("01.2.3", "1.2.3") == 0
 	semver.is_valid("1.2.3-alpha.1")
-	not semver.is_valid("v1.2.3")
+	semver.is_valid("v1.2.3")
+	semver.is_valid("1.2.3-01")
+	not semver.is_valid("1.2")
 }
 
 test_sprintf if {
@@ -99,6 +105,8 @@ test_strings_replace_n if strings.replace_n({"a": "b", "b": "c"}, "ab") == "bc"
 
 test_time if {
 	count([x | x := time.parse_rfc3339_ns("2024-5-6T00:00:00Z")]) == 0
+	count([x | x := time.parse_rfc3339_ns("2024-05-06t00:00:00z")]) == 0
+	count([x | x := time.parse_rfc3339_ns("2024-05-06 00:00:00Z")]) == 0
 	count([x | x := time.parse_ns("2006-01-02", "2024-5-6")]) == 0
 	time.format(time.add_date(time.parse_rfc3339_ns("2024-01-31T00:00:00.12Z"), 0, 1, 0)) == "2024-03-02T00:00:00.12Z"
 }
@@ -121,5 +129,6 @@ test_x509 if {
 
 test_yaml if {
 	yaml.unmarshal("a: yes\nb: 0123\n") == {"a": true, "b": 83}
+	yaml.is_valid("a: 1\n---\nb: 2")
 	not yaml.is_valid("a: [")
 }

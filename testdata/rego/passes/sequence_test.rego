@@ -14,3 +14,7 @@ test_key_and_value if {
 	found := {sprintf("%v=%v", [k, v]) | some k, v in {"a": 1, "b": 2}}
 	found == {"a=1", "b=2"}
 }
+
+elements contains x if some x in [1, 2]
+
+test_a_set_has_its_elements if elements == {1, 2}

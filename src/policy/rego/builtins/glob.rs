@@ -1,9 +1,8 @@
 //! `glob.match` with the patterns of gobwas/glob, which OPA uses.
 
-use regex::Regex;
 use regorus::Value;
 
-use super::{Answer, undefined};
+use super::{Answer, regex, undefined};
 
 pub(super) fn glob_match(args: &[Value]) -> Answer {
     let [Value::String(pattern), delimiters, Value::String(text)] = args else { return undefined("operands must be strings") };
@@ -14,9 +13,11 @@ pub(super) fn glob_match(args: &[Value]) -> Answer {
         _ => None,
     };
     let Some(separators) = separators else { return undefined("delimiters must be null or an array of single characters") };
-    match translate(pattern, &separators).and_then(|regex| Regex::new(&regex).map_err(|e| e.to_string())) {
+    // No regular expression begins so.
+    let name: String = ["*glob", &separators.iter().collect::<String>(), pattern].join("\0");
+    match regex::kept(&name, || translate(pattern, &separators)).as_ref() {
         Ok(regex) => Ok(Value::Bool(regex.is_match(text))),
-        Err(reason) => undefined(reason),
+        Err(bad) => Err(bad.failure()),
     }
 }
 

@@ -1,23 +1,28 @@
-//! `json.marshal` and `json.unmarshal` as Go has them.
+//! `json.marshal` as Go has it, and the reader of JSON that rules ask for.
 
 use regorus::Value;
 
-use super::{Answer, undefined};
+use super::{Answer, Session, bounds, undefined};
 
 /// Deepest document.
 const MAX_DEPTH: usize = 128;
 
 /// Compact, keys sorted, and `<`, `>`, `&`, U+2028 and U+2029 escaped.
-pub(super) fn marshal(args: &[Value]) -> Answer {
+pub(super) fn marshal(args: &[Value], session: &Session) -> Answer {
     let [value] = args else { return undefined("one operand") };
-    match value.to_json_str() {
-        Ok(text) => Ok(Value::from(compact(&text))),
-        Err(e) => undefined(e.to_string()),
+    if bounds::weigh(value, session.left()) > session.left() {
+        return Err(bounds::memory());
     }
+    text(value).map_or_else(undefined, |text| Ok(Value::from(text)))
+}
+
+/// A value as Go writes it.
+pub(super) fn text(value: &Value) -> Result<String, String> {
+    value.to_json_str().map(|text| compact(&text)).map_err(|e| e.to_string())
 }
 
 /// Takes the blanks out of a JSON text and escapes as Go does.
-fn compact(text: &str) -> String {
+pub(in crate::rego) fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut inside, mut escaped) = (false, false);
     for c in text.chars() {
@@ -33,14 +38,6 @@ fn compact(text: &str) -> String {
         }
     }
     out
-}
-
-pub(super) fn unmarshal(args: &[Value]) -> Answer {
-    let [Value::String(text)] = args else { return undefined("operand must be a string") };
-    match parse(text.as_bytes()) {
-        Ok(value) => Ok(value),
-        Err(reason) => undefined(reason),
-    }
 }
 
 /// Parses JSON; of two equal keys the last one counts, as in Go.

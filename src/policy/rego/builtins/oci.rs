@@ -3,17 +3,15 @@
 
 mod files;
 mod manifest;
+mod packed;
 
-use std::{collections::BTreeMap, io::Read, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc};
 
 use carnet_bundle::{Digest, Reference};
 use regorus::Value;
 
-use super::{Answer, Failure, Session, json, undefined};
+use super::{Answer, Failure, Session, bounds, json, undefined};
 use crate::rego::registry::{Answer as Registered, LookupError, Question};
-
-/// Largest blob that a rule sees, unpacked.
-const MAX_BLOB: u64 = 128 * 1024 * 1024;
 
 /// Makes an object.
 pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
@@ -57,27 +55,8 @@ fn raw(session: &Session, reference: &Reference) -> Result<Rc<Vec<u8>>, Failure>
 
 /// The content of a layer, unpacked if it is packed.
 fn content(session: &Session, reference: &Reference) -> Result<Vec<u8>, Failure> {
-    unpacked(&raw(session, reference)?, reference)
-}
-
-fn unpacked(bytes: &[u8], reference: &Reference) -> Result<Vec<u8>, Failure> {
-    match bytes {
-        [0x1f, 0x8b, ..] => {
-            let mut out = Vec::new();
-            let read = flate2::read::MultiGzDecoder::new(bytes).take(MAX_BLOB + 1).read_to_end(&mut out);
-            read.map_err(|e| Failure::Undefined(format!("{reference}: {e}")))?;
-            bounded(out, reference)
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(Failure::Undefined(format!("{reference}: zstd is not supported"))),
-        _ => bounded(bytes.to_vec(), reference),
-    }
-}
-
-fn bounded(bytes: Vec<u8>, reference: &Reference) -> Result<Vec<u8>, Failure> {
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BLOB {
-        return Err(Failure::Limit(format!("{reference}: more than {MAX_BLOB} bytes")));
-    }
-    Ok(bytes)
+    let content = packed::unpacked(&raw(session, reference)?, reference)?;
+    if session.take(bounds::size(content.len())) { Ok(content) } else { Err(bounds::memory()) }
 }
 
 /// The content, which must have the digest of the reference itself: of a packed
@@ -116,18 +95,15 @@ pub(super) fn image_files(args: &[Value], session: &Session) -> Answer {
         return Ok(Value::Null);
     }
     let (reference, manifest) = manifest::image(session, &reference)?;
-    let mut layers = Vec::new();
-    for digest in manifest.layers()? {
-        layers.push(content(session, &reference.pinned(digest))?);
-    }
-    files::of_image(&layers, &directories)
+    let layers = manifest.layers()?.into_iter().map(|digest| content(session, &reference.pinned(digest)));
+    files::of_image(layers, &directories)
 }
 
 /// The YAML and JSON files directly below `directory` in the image that packed
 /// `layers` make, lowest first, as JSON; `None` where a layer cannot be read.
 pub(crate) fn files_below(directory: &str, image: &Reference, layers: &[Vec<u8>]) -> Option<BTreeMap<String, serde_json::Value>> {
-    let layers = layers.iter().map(|bytes| unpacked(bytes, image)).collect::<Result<Vec<_>, _>>().ok()?;
-    let files = files::of_image(&layers, &[directory.to_owned()]).ok()?;
+    let layers = layers.iter().map(|bytes| packed::unpacked(bytes, image));
+    let files = files::of_image(layers, &[directory.to_owned()]).ok()?;
     serde_json::from_str(&files.to_json_str().ok()?).ok()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use regorus::Value;
 
-use super::{Answer, Failure, Session, undefined};
+use super::{Answer, Failure, Session, bounds, undefined};
 
 fn numbers(args: &[Value]) -> Option<(&Value, &Value)> {
     match args {
@@ -19,7 +19,7 @@ macro_rules! arithmetic {
         pub(super) fn $name(args: &[Value]) -> Answer {
             let Some((left, right)) = numbers(args) else { return undefined("operands must be numbers") };
             let value = left.as_number().and_then(|left| left.$method(right.as_number()?));
-            value.map(Value::from).or_else(|e| undefined(e.to_string()))
+            value.map(Value::from).or_else(|e| undefined(e.to_string())).and_then(bounds::number)
         }
     };
 }
@@ -106,21 +106,64 @@ pub(super) fn sequence(args: &[Value]) -> Answer {
 }
 
 /// An element of a collection that grows with the product of what it iterates
-/// over: itself, as long as there are not too many.
+/// over: itself, as long as there is room.
 pub(super) fn element(args: &[Value], session: &Session) -> Answer {
-    if !session.count_element() {
-        return Err(Failure::Limit("number of elements".to_owned()));
+    let value = args.first().cloned().unwrap_or(Value::Undefined);
+    if session.take(bounds::ELEMENT.saturating_add(literal(&value))) { Ok(value) } else { Err(too_many()) }
+}
+
+/// A comprehension: itself, as long as there was room for it.
+pub(super) fn made(args: &[Value], session: &Session) -> Answer {
+    let value = args.first().cloned().unwrap_or(Value::Undefined);
+    let parts = match &value {
+        Value::Array(items) => items.iter().map(literal).fold(0, u64::saturating_add),
+        Value::Set(items) => items.iter().map(literal).fold(0, u64::saturating_add),
+        Value::Object(fields) => fields.values().map(literal).fold(0, u64::saturating_add),
+        _ => 0,
+    };
+    if session.take(bounds::shallow(&value).saturating_add(parts)) { Ok(value) } else { Err(too_many()) }
+}
+
+/// What an element may have brought along as a literal: the collection itself, of
+/// the length that people write.
+fn literal(value: &Value) -> u64 {
+    match value {
+        Value::String(_) => 0,
+        value => bounds::shallow(value).min(64 * bounds::ELEMENT),
     }
-    Ok(args.first().cloned().unwrap_or(Value::Undefined))
+}
+
+fn too_many() -> Failure {
+    Failure::Limit("number of elements".to_owned())
 }
 
 /// All `[path, value]` of a document, itself first.
-pub(super) fn walk(args: &[Value]) -> Answer {
+pub(super) fn walk(args: &[Value], session: &Session) -> Answer {
     let mut found = Vec::new();
-    if let [root] = args {
-        visit(&mut Vec::new(), root, &mut found);
-    }
+    visit(&mut Vec::new(), &walkable(args, session)?, &mut found);
     Ok(Value::from(found))
+}
+
+/// A document whose paths there is room for.
+pub(super) fn walkable(args: &[Value], session: &Session) -> Answer {
+    let [root] = args else { return undefined("one operand") };
+    let mut left = session.left();
+    if steps(root, 1, &mut left).is_none() {
+        return Err(too_many());
+    }
+    session.take(session.left() - left);
+    Ok(root.clone())
+}
+
+/// Takes what `walk` makes of a value `depth` levels down.
+fn steps(value: &Value, depth: u64, left: &mut u64) -> Option<()> {
+    *left = left.checked_sub((depth + 2) * 16)?;
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| steps(item, depth + 1, left)),
+        Value::Set(items) => items.iter().try_for_each(|item| steps(item, depth + 1, left)),
+        Value::Object(fields) => fields.values().try_for_each(|value| steps(value, depth + 1, left)),
+        _ => Some(()),
+    }
 }
 
 fn visit(path: &mut Vec<Value>, value: &Value, found: &mut Vec<Value>) {

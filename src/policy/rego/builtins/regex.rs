@@ -8,47 +8,91 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use regex::Regex;
+use regex::{Captures, Regex, RegexBuilder};
 use regorus::Value;
 
-use super::{Answer, undefined};
+use super::{Answer, Failure, Session, bounds, undefined};
 
 /// Compiled patterns that are kept.
 const CACHED: usize = 512;
+/// Size of a compiled pattern that may be kept, and of the largest one, in bytes.
+const KEPT: usize = 256 * 1024;
+const LARGEST: usize = 8 * 1024 * 1024;
 
-type Compiled = Arc<Result<Regex, String>>;
+type Compiled = Arc<Result<Regex, BadPattern>>;
 
 static CACHE: LazyLock<Mutex<HashMap<String, Compiled>>> = LazyLock::new(Mutex::default);
 
-/// Compiles a pattern in Go's syntax.
-pub(super) fn compile(pattern: &str) -> Compiled {
-    let Ok(mut cache) = CACHE.lock() else { return Arc::new(fresh(pattern)) };
-    if let Some(compiled) = cache.get(pattern) {
-        return compiled.clone();
-    }
-    if cache.len() >= CACHED {
-        cache.clear();
-    }
-    let compiled = Arc::new(fresh(pattern));
-    cache.insert(pattern.to_owned(), compiled.clone());
-    compiled
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug)]
+pub(super) enum BadPattern {
+    /// It is none in Go either.
+    Syntax(String),
+    /// It would take more memory than a pattern may.
+    TooLarge,
 }
 
-fn fresh(pattern: &str) -> Result<Regex, String> {
-    let translated = go::translate(pattern)?;
-    Regex::new(&translated).map_err(|e| e.to_string())
+impl BadPattern {
+    /// What becomes of the call: Go would have used a pattern that is too large here.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Syntax(reason) => Failure::Undefined(format!("error parsing regexp: {reason}")),
+            Self::TooLarge => Failure::Limit("size of a regular expression".to_owned()),
+        }
+    }
+}
+
+/// Compiles a pattern in Go's syntax.
+pub(super) fn compile(pattern: &str) -> Compiled {
+    kept(pattern, || go::translate(pattern))
+}
+
+/// Compiles the pattern that `translate` makes, or finds it under `name`.
+pub(super) fn kept(name: &str, translate: impl FnOnce() -> Result<String, String>) -> Compiled {
+    let known = CACHE.lock().ok().and_then(|cache| cache.get(name).cloned());
+    known.unwrap_or_else(|| {
+        let translated = match translate() {
+            Ok(translated) => translated,
+            Err(reason) => return Arc::new(Err(BadPattern::Syntax(reason))),
+        };
+        match fresh(&translated, KEPT) {
+            Err(BadPattern::TooLarge) => Arc::new(fresh(&translated, LARGEST)),
+            compiled => keep(name, Arc::new(compiled)),
+        }
+    })
+}
+
+fn fresh(pattern: &str, size: usize) -> Result<Regex, BadPattern> {
+    RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(size).build().map_err(|e| match e {
+        regex::Error::CompiledTooBig(_) => BadPattern::TooLarge,
+        e => BadPattern::Syntax(e.to_string()),
+    })
+}
+
+fn keep(name: &str, compiled: Compiled) -> Compiled {
+    if let Ok(mut cache) = CACHE.lock() {
+        if cache.len() >= CACHED {
+            cache.clear();
+        }
+        cache.insert(name.to_owned(), compiled.clone());
+    }
+    compiled
 }
 
 fn with(pattern: &Value, run: impl FnOnce(&Regex) -> Answer) -> Answer {
     let Value::String(pattern) = pattern else { return undefined("pattern must be a string") };
     match compile(pattern).as_ref() {
         Ok(regex) => run(regex),
-        Err(reason) => undefined(format!("error parsing regexp: {reason}")),
+        Err(bad) => Err(bad.failure()),
     }
 }
 
 pub(super) fn is_valid(args: &[Value]) -> Answer {
-    Ok(Value::Bool(matches!(args, [Value::String(pattern)] if compile(pattern).is_ok())))
+    let [Value::String(pattern)] = args else { return Ok(Value::Bool(false)) };
+    match compile(pattern).as_ref() {
+        Err(bad @ BadPattern::TooLarge) => Err(bad.failure()),
+        compiled => Ok(Value::Bool(compiled.is_ok())),
+    }
 }
 
 pub(super) fn is_match(args: &[Value]) -> Answer {
@@ -75,7 +119,7 @@ pub(super) fn find_all_string_submatch_n(args: &[Value]) -> Answer {
     let [pattern, Value::String(text), n] = args else { return undefined("operands must be strings") };
     let Some(n) = limit(n) else { return undefined("number must be an integer") };
     with(pattern, |regex| {
-        let groups = |captures: regex::Captures<'_>| {
+        let groups = |captures: Captures<'_>| {
             let groups: Vec<Value> = captures.iter().map(|group| Value::from(group.map_or("", |group| group.as_str()))).collect();
             Value::from(groups)
         };
@@ -83,9 +127,27 @@ pub(super) fn find_all_string_submatch_n(args: &[Value]) -> Answer {
     })
 }
 
-pub(super) fn replace(args: &[Value]) -> Answer {
+pub(super) fn replace(args: &[Value], session: &Session) -> Answer {
+    replaced(args, session.left())
+}
+
+/// The text with its matches replaced, of at most `most` bytes.
+fn replaced(args: &[Value], most: u64) -> Answer {
     let [Value::String(text), pattern, Value::String(value)] = args else { return undefined("operands must be strings") };
-    with(pattern, |regex| Ok(Value::from(regex.replace_all(text, &**value).into_owned())))
+    with(pattern, |regex| {
+        let (mut out, mut end) = (String::new(), 0);
+        for captures in regex.captures_iter(text) {
+            let found = captures.get_match();
+            out.push_str(&text[end..found.start()]);
+            captures.expand(value, &mut out);
+            end = found.end();
+            if bounds::size(out.len()) > most {
+                return Err(bounds::memory());
+            }
+        }
+        out.push_str(&text[end..]);
+        Ok(Value::from(out))
+    })
 }
 
 /// Go's `Split`, which drops an empty match at the beginning.
@@ -181,7 +243,7 @@ mod tests {
             let got = split(&[Value::from(pattern), Value::from(text)]).unwrap();
             assert_eq!(got, Value::from_json_str(want).unwrap(), "{pattern} {text}");
         }
-        let got = replace(&[Value::from("ab-ac"), Value::from("a(.)"), Value::from("${1}x$0")]).unwrap();
+        let got = replaced(&[Value::from("ab-ac"), Value::from("a(.)"), Value::from("${1}x$0")], 100).unwrap();
         assert_eq!(got, Value::from("bxab-cxac"));
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use regorus::Value;
 
-use super::{Answer, json, oci::object, regex, undefined};
+use super::{Answer, Failure, json, oci::object, regex, undefined};
 
 /// Deepest schema.
 const MAX_DEPTH: usize = 64;
@@ -26,7 +26,7 @@ pub(super) fn match_schema(args: &[Value]) -> Answer {
     if let Err(reason) = verify(&schema) {
         return undefined(reason);
     }
-    let errors: Vec<Value> = validate::validate(&schema, &document)
+    let errors: Vec<Value> = validate::validate(&schema, &document)?
         .into_iter()
         .map(|error| {
             object([

@@ -1,5 +1,6 @@
 //! `semver.*` as OPA 1.15 has them: three numbers, an optional pre-release and
-//! optional metadata. Leading zeros are read as numbers; a `v` is not read.
+//! optional metadata, with or without a `v` before them. Leading zeros are read as
+//! numbers.
 
 use std::cmp::Ordering;
 
@@ -30,9 +31,11 @@ pub(super) fn compare(args: &[Value]) -> Answer {
 }
 
 fn parse(text: &str) -> Option<Version<'_>> {
+    let text = text.strip_prefix('v').unwrap_or(text);
     let (rest, metadata) = text.split_once('+').unwrap_or((text, ""));
     let (rest, pre_release) = rest.split_once('-').unwrap_or((rest, ""));
-    let known = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let identifier = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let known = |text: &str| text.is_empty() || text.split('.').all(identifier);
     if !known(metadata) || !known(pre_release) {
         return None;
     }
@@ -82,7 +85,9 @@ mod tests {
             ("1.0.0-alpha.1", "1.0.0-alpha.beta", Some(-1)),
             ("1.0.0-alpha.10", "1.0.0-alpha.9", Some(1)),
             ("01.2.3", "1.2.3", Some(0)),
-            ("v1.2.3", "1.2.3", None),
+            ("v1.2.3", "1.2.3", Some(0)),
+            ("vv1.2.3", "1.2.3", None),
+            ("1.2.3-a..b", "1.2.3", None),
             ("1.2", "1.2.3", None),
             ("1.2.3-a_b", "1.2.3", None),
         ] {

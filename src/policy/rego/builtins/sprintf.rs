@@ -4,7 +4,7 @@
 
 use regorus::Value;
 
-use super::{Answer, undefined};
+use super::{Answer, Failure, Session, bounds, undefined};
 
 /// Widest field; Go's own bound.
 const MAX_WIDTH: usize = 1_000_000;
@@ -18,12 +18,21 @@ enum Arg {
     Text(String),
 }
 
-pub(super) fn sprintf(args: &[Value]) -> Answer {
+pub(super) fn sprintf(args: &[Value], session: &Session) -> Answer {
+    printed(args, session.left())
+}
+
+/// The text, of at most `most` bytes.
+fn printed(args: &[Value], most: u64) -> Answer {
     let [Value::String(format), Value::Array(values)] = args else {
         return undefined("operands must be a string and an array");
     };
+    if values.iter().map(|value| bounds::weigh(value, most)).fold(0, u64::saturating_add) > most {
+        return Err(bounds::memory());
+    }
     let args: Vec<Arg> = values.iter().map(arg).collect();
-    Ok(Value::from(Printer { args: &args, out: String::new(), next: 0, reordered: false }.print(format)))
+    let printer = Printer { args: &args, out: String::new(), most, next: 0, reordered: false };
+    printer.print(format).map(Value::from)
 }
 
 fn arg(value: &Value) -> Arg {
@@ -53,12 +62,13 @@ struct Flags {
 struct Printer<'a> {
     args: &'a [Arg],
     out: String,
+    most: u64,
     next: usize,
     reordered: bool,
 }
 
 impl Printer<'_> {
-    fn print(mut self, format: &str) -> String {
+    fn print(mut self, format: &str) -> Result<String, Failure> {
         let chars: Vec<char> = format.chars().collect();
         let mut at = 0;
         while let Some(&c) = chars.get(at) {
@@ -68,12 +78,15 @@ impl Printer<'_> {
                 continue;
             }
             at = self.directive(&chars, at);
+            if bounds::size(self.out.len()) > self.most {
+                return Err(bounds::memory());
+            }
         }
         if !self.reordered && self.next < self.args.len() {
             let extra: Vec<_> = self.args[self.next..].iter().map(|arg| format!("{}={}", type_name(arg), plain(arg))).collect();
             self.out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
         }
-        self.out
+        Ok(self.out)
     }
 
     /// Prints what stands behind a `%`; returns where the text goes on.
@@ -388,7 +401,7 @@ mod tests {
 
     fn run(format: &str, args: &str) -> String {
         let args = Value::from_json_str(args).unwrap();
-        let Ok(Value::String(text)) = sprintf(&[Value::from(format), args]) else { panic!("{format}") };
+        let Ok(Value::String(text)) = printed(&[Value::from(format), args], u64::MAX) else { panic!("{format}") };
         text.to_string()
     }
 

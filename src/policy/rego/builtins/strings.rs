@@ -2,7 +2,7 @@
 
 use regorus::Value;
 
-use super::{Answer, undefined};
+use super::{Answer, Session, bounds, undefined};
 
 /// Index in characters; an empty text is searched in vain.
 pub(super) fn indexof(args: &[Value]) -> Answer {
@@ -16,7 +16,7 @@ pub(super) fn indexof(args: &[Value]) -> Answer {
 
 /// Go's `strings.NewReplacer`: one pass, at each place the first of the patterns
 /// in the order of their text.
-pub(super) fn replace_n(args: &[Value]) -> Answer {
+pub(super) fn replace_n(args: &[Value], session: &Session) -> Answer {
     let [Value::Object(patterns), Value::String(text)] = args else {
         return undefined("operands must be an object and a string");
     };
@@ -29,6 +29,9 @@ pub(super) fn replace_n(args: &[Value]) -> Answer {
     let mut rest: &str = text;
     let mut after_empty = false;
     loop {
+        if bounds::size(out.len()) > session.left() {
+            return Err(bounds::memory());
+        }
         let found = pairs.iter().find(|(from, _)| rest.starts_with(&***from) && !(from.is_empty() && after_empty));
         match found {
             Some((from, to)) => {

@@ -69,7 +69,7 @@ pub(super) fn of_layer(layer: &[u8], wanted: &[String]) -> Answer {
 }
 
 /// Files directly below `directories` in the image that the layers make.
-pub(super) fn of_image(layers: &[Vec<u8>], directories: &[String]) -> Answer {
+pub(super) fn of_image(layers: impl Iterator<Item = Result<Vec<u8>, Failure>>, directories: &[String]) -> Answer {
     let directories: Vec<String> = directories.iter().map(|path| clean(path)).collect();
     let within = |name: &str| {
         let name = clean(name);
@@ -79,7 +79,7 @@ pub(super) fn of_image(layers: &[Vec<u8>], directories: &[String]) -> Answer {
     };
     let mut files: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
     for layer in layers {
-        for entry in entries(layer, within)? {
+        for entry in entries(&layer?, within)? {
             let name = clean(&entry.name);
             let (parent, base) = name.rsplit_once('/').unwrap_or(("", &name));
             if base == ".wh..wh..opq" {

@@ -1,12 +1,12 @@
 //! Checks a document against a schema, in gojsonschema's order and with its way
 //! of choosing which errors of alternatives to show.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use regorus::Value;
 
 use super::{
-    MAX_DEPTH, format, is_resource, members,
+    Failure, MAX_DEPTH, format, is_resource, members,
     regex::compile,
     resolve,
     words::{Mistake, What, type_of},
@@ -36,15 +36,25 @@ impl Outcome {
     }
 }
 
+/// Most parts of a document that are held against parts of a schema: alternatives
+/// that refer to each other multiply. Enough for a hundred thousand components of
+/// an SBOM with some dozens of members each.
+const MAX_STEPS: u64 = 4_000_000;
+
 /// Returns every mistake of `document`.
-pub(in crate::rego::builtins) fn validate(schema: &Value, document: &Value) -> Vec<Mistake> {
+pub(in crate::rego::builtins) fn validate(schema: &Value, document: &Value) -> Result<Vec<Mistake>, Failure> {
     let mut path = Vec::new();
-    let validator = Validator { root: schema };
-    validator.check(At { schema, resource: schema }, document, &mut path, 0).mistakes
+    let validator = Validator { root: schema, steps: Cell::new(0) };
+    let found = validator.check(At { schema, resource: schema }, document, &mut path, 0);
+    if validator.steps.get() > MAX_STEPS {
+        return Err(Failure::Limit("steps of a schema".to_owned()));
+    }
+    Ok(found.mistakes)
 }
 
 struct Validator<'a> {
     root: &'a Value,
+    steps: Cell<u64>,
 }
 
 /// A schema, and the resource in which its references are resolved.
@@ -73,6 +83,11 @@ impl<'s> Schema<'s> {
 impl<'a> Validator<'a> {
     fn check(&self, at: At<'a>, value: &Value, path: &mut Vec<String>, depth: usize) -> Outcome {
         let mut out = Outcome::default();
+        let steps = self.steps.get() + 1;
+        self.steps.set(steps);
+        if steps > MAX_STEPS {
+            return out;
+        }
         if let Value::Bool(pass) = at.schema {
             if !pass {
                 out.add(path, What::Never);
@@ -368,9 +383,7 @@ fn unique(items: &[Value], path: &[String], out: &mut Outcome) {
 }
 
 fn common(schema: &Schema<'_>, value: &Value, path: &[String], out: &mut Outcome) {
-    let text = |value: &Value| {
-        super::json::marshal(std::slice::from_ref(value)).ok().and_then(|text| text.as_string().ok().map(|text| text.to_string()))
-    };
+    let text = |value: &Value| super::json::text(value).ok();
     if let Some(allowed) = schema.get("const")
         && allowed != value
     {

@@ -1,0 +1,5 @@
+package lib.odd_test
+
+import rego.v1
+
+test_odd if data.lib.odd["a-b"].deny with input as {"odd": true}
