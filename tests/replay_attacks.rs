@@ -307,6 +307,23 @@ fn each_way_to_have_no_answer_has_its_own_code() {
     }
 }
 
+/// A rule that denies what an image holds must not be shown an empty place.
+#[test]
+fn what_is_carried_from_a_place_is_not_absent_there() {
+    let (manifest, config) = image("app");
+    for (result, status) in [(LookupResult::None, 404), (LookupResult::CouldNotLook, 403)] {
+        let lookup = |ask, bytes: &[u8]| Lookup::without(ask, &pinned(APP, bytes), result, Some(status));
+        let reason = "recorded as not to be had";
+        let edited = honest().with(lookup(Ask::Manifest, &manifest)).answers();
+        tampered(edited.manifest(&pinned(APP, &manifest)), reason);
+        let edited = honest().with(lookup(Ask::Blob, &config)).answers();
+        tampered(edited.blob(&pinned(APP, &config)), reason);
+        // A repository need not hand out a manifest as a blob.
+        let honest = honest().with(lookup(Ask::Blob, &manifest)).answers();
+        assert!(honest.blob(&pinned(APP, &manifest)).is_ok());
+    }
+}
+
 #[test]
 fn a_list_that_is_no_list_is_tampering() {
     let (other, _) = image("other");

@@ -29,10 +29,10 @@ fn hostile_text_forges_no_line_and_moves_no_cursor() {
         assert_eq!(raw, None, "{name}: {got}");
         let forged = got.lines().find(|line| line.starts_with('\u{2713}') && line.ends_with("] forged"));
         assert_eq!(forged, None, "{name}");
-        if !matches!(format, Format::Text | Format::Yaml) {
+        if !matches!(format, Format::Html | Format::Text | Format::Yaml) {
             let lines = match format {
                 Format::Attestation | Format::PolicyInput | Format::SlsaVsa => 2,
-                Format::SummaryMarkdown => 7 + 2,
+                Format::SummaryMarkdown => 7 + 3,
                 _ => 1,
             };
             assert_eq!(got.lines().count(), lines, "{name}: {got}");
@@ -47,7 +47,8 @@ fn every_form_parses() {
             let got = render(&report, format);
             assert!(got.ends_with('\n'), "{name}");
             match format {
-                Format::Text => {}
+                // tests/report_html.rs reads pages.
+                Format::Html | Format::Text => {}
                 Format::Yaml => drop(serde_yaml::from_str::<serde_yaml::Value>(&got).unwrap()),
                 Format::Junit => drop(xml(&got)),
                 Format::SummaryMarkdown => markdown(&got),
@@ -135,12 +136,26 @@ fn a_finding_without_a_violation_fails_every_form() {
 fn what_a_violation_says_is_not_said_twice() {
     let mut report = sample();
     report.components[0].violations = vec![result("builtin.image.signature_check", "no signatures found")];
-    report.carnet.findings = vec![Finding::new(&codes::IMAGE_SIGNATURE_NOT_VERIFIED, "r.example/b", "no signatures found")];
+    let image = report.components[0].container_image.clone();
+    report.carnet.findings = vec![Finding::new(&codes::IMAGE_SIGNATURE_NOT_VERIFIED, image, "no signatures found")];
     assert_eq!(parsed(&report, Format::Appstudio)["failures"], 1);
     assert_eq!(attribute(&xml(&render(&report, Format::Junit)), "testsuites", "failures"), "1");
     let sarif = parsed(&report, Format::Sarif);
     let errors = sarif["runs"][0]["results"].as_array().unwrap().iter().filter(|result| result["level"] == "error");
     assert_eq!(errors.count(), 1);
+}
+
+/// The same words about another image must not make a failed one look well.
+#[test]
+fn what_a_violation_says_of_another_image_is_not_said_of_this_one() {
+    let mut report = sample();
+    report.components[0].violations = vec![result("a.b", "not allowed")];
+    report.carnet.findings = vec![Finding::new(&codes::NO_COMPONENTS, "c.d", "not allowed")];
+    for line in render(&report, Format::SlsaVsa).lines() {
+        let statement: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(statement["predicate"]["verificationResult"], "FAILED", "{line}");
+    }
+    assert_eq!(parsed(&report, Format::Appstudio)["failures"], 2);
 }
 
 #[test]
@@ -199,9 +214,12 @@ fn the_order_of_the_data_does_not_matter() {
 }
 
 #[test]
-fn only_two_forms_need_the_report_to_be_filled() {
+fn few_forms_need_the_report_to_be_filled() {
     let needs: Vec<_> = Format::ALL.iter().filter_map(|(name, format)| Some((*name, format.needs()?))).collect();
-    assert_eq!(needs, [("attestation", Need::Statements), ("policy-input", Need::PolicyInput)]);
+    assert_eq!(
+        needs,
+        [("attestation", Need::Statements), ("html", Need::Ledger), ("policy-input", Need::PolicyInput), ("proof", Need::Ledger)]
+    );
     let mut report = sample();
     report.materials.clear();
     for format in [Format::Attestation, Format::PolicyInput] {

@@ -41,7 +41,7 @@ fn recorded_reports_are_rendered_again() {
                 Format::Junit => assert_eq!(without_carnet_suite(&got), want, "{place}"),
                 // Conforma writes its lines as its workers end.
                 Format::PolicyInput => assert_eq!(sorted(&got), sorted(&want), "{place}"),
-                Format::Sarif | Format::SlsaVsa => panic!("{place}: not Conforma's"),
+                Format::Html | Format::Proof | Format::Sarif | Format::SlsaVsa => panic!("{place}: not Conforma's"),
                 Format::Text => assert_eq!(conforma_text(&got, &want), want, "{place}"),
                 Format::Yaml => compare_yaml(&got, &want, &place.to_string()),
             }

@@ -39,6 +39,9 @@ struct Case {
     codes: Vec<String>,
     #[serde(default)]
     layers: Option<String>,
+    /// Members of a trust policy.
+    #[serde(default)]
+    trust_policy: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -119,6 +122,11 @@ fn verify(case: &Case, archive: &Path) -> Result<(i32, Value), Failed> {
     command.arg("--trusted-root").arg(trust(&case.trusted_root));
     if let (Some(identity), Some(issuer)) = (&case.signer.identity, &case.signer.issuer) {
         command.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]);
+    }
+    if let Some(members) = &case.trust_policy {
+        let file = archive.with_extension("trust.yaml");
+        std::fs::write(&file, format!("apiVersion: carnet/v0\nkind: TrustPolicy\n{members}\n")).unwrap();
+        command.arg("--trust-policy").arg(file);
     }
     if let Some(key) = &case.signer.public_key {
         command.arg("--public-key").arg(trust(key));

@@ -59,10 +59,10 @@ pub struct VerifyArgs {
     /// How rules are selected
     #[arg(long, value_name = "TYPE", default_value = "include-exclude", help_heading = "Policy")]
     pub filter_type: FilterType,
-    /// Lock that says which content stands for which source of the policy (later release)
+    /// Lock that says which content stands for which source of the policy
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub policy_lock: Option<PathBuf>,
-    /// Local directory to use for a source of the policy; repeatable (later release)
+    /// Local directory to use for a source of the policy; repeatable
     #[arg(long, value_name = "URL=DIR", help_heading = "Policy")]
     pub policy_source: Vec<String>,
     /// Reads the documents as Conforma does where carnet is stricter
@@ -90,19 +90,27 @@ pub struct VerifyArgs {
     /// Digest of the carried trusted root that is to be trusted
     #[arg(long, value_name = "DIGEST", help_heading = "Who must have signed")]
     pub trusted_root_digest: Option<Digest>,
+    /// TUF root.json that you hold: the carried chain is verified from it, and delivers the trusted
+    /// root
+    #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
+    #[arg(conflicts_with_all = ["trusted_root", "trusted_root_digest"])]
+    pub tuf_root: Option<PathBuf>,
     /// Trust policy: evidence rules that policy.yaml has no key for
     #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
     pub trust_policy: Option<PathBuf>,
     /// Time that freshness is measured at, instead of the clock (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = meaning::time, help_heading = "Who must have signed")]
     pub at: Option<Timestamp>,
-    /// Identity of the exporter whose signature vouches for assumptions (later release)
+    /// Identity of the exporter: its signature over the bundle vouches for assumptions
     #[arg(long, value_name = "NAME", help_heading = "Who must have signed")]
     pub exporter_identity: Option<String>,
-    /// Public key of the exporter whose signature vouches for assumptions (later release)
+    /// Issuer of the token behind the certificate of the exporter
+    #[arg(long, value_name = "URL", help_heading = "Who must have signed")]
+    pub exporter_issuer: Option<String>,
+    /// Public key of the exporter, as --exporter-identity: a PEM file, or the PEM text itself
     #[arg(long, value_name = "FILE|PEM", help_heading = "Who must have signed")]
     pub exporter_key: Option<String>,
-    /// Attachment beside the archive, such as a counter-signature; repeatable (later release)
+    /// Detached attachment beside the archive, as `carnet attach --detached` writes it; repeatable
     #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
     pub attachment: Vec<PathBuf>,
     /// URL of a Rekor server: shown in the report, never asked
@@ -130,7 +138,7 @@ pub struct VerifyArgs {
     /// Uses images.yaml and policy.yaml of the archive where none is given
     #[arg(long, default_value_t, help_heading = "Relaxations (each stands in every report)")]
     pub accept_bundled_policy: Switch,
-    /// Uses rules of the archive that nothing pins (later release)
+    /// Uses rules of the archive that nothing pins
     #[arg(long, default_value_t, help_heading = "Relaxations (each stands in every report)")]
     pub accept_bundled_sources: Switch,
     /// Layers that must be carried: all, or none for evidence only

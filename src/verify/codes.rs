@@ -46,9 +46,21 @@ codes! {
     LOOKUPS_UNREADABLE = "lookups-unreadable" "V15.2" Failure
         "The record of what registries answered is not of the one form that exporters write. No verdict."
         "export again with a current carnet, or use a newer carnet-verify";
+    UNSEEN_BY_CONFORMA = "unseen-by-conforma" "V15.4" Failure
+        "A rule of a selected package that Conforma silently does not evaluate has a violation; the report of Conforma lacks it."
+        "correct what the rule says, or exclude the rule; a package name of one word makes Conforma see it, too";
     ASSUMPTION_NOT_VOUCHED = "assumption-not-vouched" "V16.1" Failure
         "The verdict takes something on the exporter's word, and --no-assumptions forbids that."
-        "pin the bundle with --bundle-id, or name images by digest";
+        "pin the bundle with --bundle-id, name the exporter with --exporter-identity or --exporter-key, or name images by digest";
+    ATTACHMENT_NOT_JUDGED = "attachment-not-judged" "V16.2" Note
+        "An attachment of the bundle that this run asks nothing of."
+        "name the exporter with --exporter-identity and --exporter-issuer, or --exporter-key, if its word is to count";
+    ATTACHMENT_VERIFIED = "attachment-verified" "V16.2" Note
+        "An attachment is signed by the exporter that the operator named."
+        "nothing: this says who vouches";
+    EXPORTER_NOT_VERIFIED = "exporter-not-verified" "V16.2" Warning
+        "The operator named an exporter, and no attachment is its word about this bundle."
+        "ask the exporter for the attachment, and give it with --attachment; check the identity or key";
 }
 
 /// Every code of every room, by room and step.

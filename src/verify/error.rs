@@ -1,13 +1,16 @@
 //! Why there is no verdict.
 
 use carnet_bundle::{Digest, Finding, OpenError, container::ContainerError};
-use carnet_evidence::{IdentityError, KeyError, TrustPolicyError, TrustRootError, VerifierError};
+use carnet_evidence::{IdentityError, KeyError, TrustPolicyError, TrustRootError, VerifierError, tuf::TufError};
 use carnet_policy::{
     ImagesError, Place, PolicyError, TimeError, YamlError,
     rego::{DataError, EvaluationError, LoadError},
 };
 
-use crate::{cli::FlagError, replay::CarriedError};
+use crate::{
+    cli::FlagError,
+    replay::{CarriedError, finding},
+};
 
 /// Why a run ends without a verdict (status 2).
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,7 @@ pub enum VerifyError {
     #[error(transparent)]
     RuleSet(Box<LoadError>),
     /// Rules that gave no outcome.
-    #[error("error validating image {image} of component {component}: {source}")]
+    #[error("{}error validating image {image} of component {component}: {source}", code(source))]
     Rules {
         /// The image as written.
         image: String,
@@ -78,14 +81,6 @@ pub enum VerifyError {
     /// The trust policy as YAML.
     #[error(transparent)]
     TrustDocument(YamlError),
-    /// A part of the trust policy whose work comes later.
-    #[error("{place}: trust policy: {key} is not part of this release")]
-    TrustLater {
-        /// Where it stands.
-        place: Place,
-        /// The key.
-        key: &'static str,
-    },
     /// The trust policy.
     #[error("{place}: {source}")]
     TrustPolicy {
@@ -105,6 +100,31 @@ pub enum VerifyError {
         /// Where it came from.
         origin: String,
         /// The pin.
+        want: Digest,
+    },
+    /// The trust policy asks for a TUF chain, and something else gave the trust root.
+    #[error("the trust root comes from elsewhere ({origin}), want the carried TUF chain as trustRoot.tuf asks for it")]
+    TrustRootNotByTuf {
+        /// Where it came from.
+        origin: String,
+    },
+    /// The carried TUF chain.
+    #[error("{code}: TUF chain of the bundle: {0}", code = .0.code().name)]
+    Tuf(#[from] TufError),
+    /// Another root.json than the trust policy pins.
+    #[error("TUF root mismatch: got {got} ({origin}), want {want} as trustRoot.tuf.root pins it")]
+    TufRootMismatch {
+        /// The digest of the root.json that was given.
+        got: Digest,
+        /// Where it came from.
+        origin: String,
+        /// The pin.
+        want: Digest,
+    },
+    /// The pinned root.json is not in the bundle.
+    #[error("the bundle carries no TUF root.json with digest {want}")]
+    TufRootNotCarried {
+        /// The pin of the operator.
         want: Digest,
     },
     /// The operator takes the policy of the bundle, and there is none.
@@ -147,8 +167,13 @@ impl VerifyError {
             Self::TrustDocument(_) | Self::TrustPolicy { .. } => {
                 "correct the trust policy; bundle-spec/trust-policy.md lists its keys"
             }
-            Self::TrustLater { .. } => "judge now with a trust policy without that key",
             Self::TrustRootMismatch { .. } => "give the pinned trust root with --trusted-root, or correct the digest",
+            Self::TrustRootNotByTuf { .. } => {
+                "leave --trusted-root and --trusted-root-digest out, or trustRoot.tuf of the trust policy"
+            }
+            Self::Tuf(error) => error.code().hint,
+            Self::TufRootMismatch { .. } => "give the pinned root.json with --tuf-root, or correct the digest",
+            Self::TufRootNotCarried { .. } => "give the root.json itself with --tuf-root, or export again with --tuf-chain",
             Self::TrustRoot(_) => "give a trusted_root.json as `cosign trusted-root create` or a TUF mirror makes it",
             Self::PolicyNotCarried => "give the file itself with --policy, or export again with it",
             Self::TrustedRootNotCarried { .. } => "give the file itself with --trusted-root, or correct the digest",
@@ -160,6 +185,15 @@ impl VerifyError {
 fn sources(findings: &[Finding]) -> String {
     let lines: Vec<_> = findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message)).collect();
     lines.join("; ")
+}
+
+/// The code before a message, where a reader may have to tell one reason from
+/// another.
+fn code(error: &EvaluationError) -> String {
+    match error {
+        EvaluationError::Lookup { source, .. } => format!("{}: ", finding(source).code),
+        _ => String::new(),
+    }
 }
 
 fn rules_hint(error: &EvaluationError) -> &'static str {

@@ -45,6 +45,8 @@ pub struct Inputs<'a> {
 pub struct TrustInputs {
     /// The trust policy.
     pub policy: Option<Document>,
+    /// The TUF root.json from which a carried chain is verified.
+    pub tuf_root: Option<Document>,
     /// Single keys and certificates, and the text that says where they came from.
     pub parts: Option<(TrustParts, String)>,
 }

@@ -11,11 +11,12 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet};
 
 use carnet_bundle::{
-    Bundle, Digest, Finding, Opened, Platform,
+    Attachment, AttachmentKind, Bundle, Digest, Finding, Opened, Platform,
     inventory::{Absence, EvidenceEntry, ProofEntry, Receipt, Subject},
     manifest::Body,
     media,
 };
+use carnet_evidence::tuf;
 use serde::Serialize;
 
 use crate::report::{render_json, render_yaml};
@@ -47,6 +48,24 @@ pub struct Overview {
     pub trust_material: Vec<Document>,
     /// Sources of the policy.
     pub policy_sources: Vec<Document>,
+    /// What was added later, about the bundle itself.
+    pub attachments: Vec<Attached>,
+}
+
+/// Evidence about the bundle itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// The bundle that it is about.
+    pub subject: Digest,
+    /// What it is.
+    pub artifact_type: String,
+    /// Bytes of the evidence.
+    pub size: usize,
+    #[serde(skip)]
+    kind: AttachmentKind,
 }
 
 /// An image that was asked for.
@@ -111,6 +130,7 @@ impl Overview {
             documents: Vec::new(),
             trust_material: Vec::new(),
             policy_sources: Vec::new(),
+            attachments: Vec::new(),
         };
         if let Some(bundle) = &opened.bundle {
             overview.fill(bundle);
@@ -126,9 +146,12 @@ impl Overview {
         self.proofs = inventory.proofs.clone();
         self.receipts = inventory.looked_for.clone();
         self.absent = inventory.absent.clone();
-        let is_trust = |document: &Document| [media::TRUSTED_ROOT, media::PUBLIC_KEY].contains(&document.media_type.as_str());
+        let is_trust = |document: &Document| {
+            [media::TRUSTED_ROOT, media::PUBLIC_KEY, tuf::MEDIA_TYPE].contains(&document.media_type.as_str())
+        };
         (self.trust_material, self.documents) = bundle.documents().map(document).partition(is_trust);
         self.policy_sources = bundle.policy_documents().map(document).collect();
+        self.attachments = bundle.attachments().iter().map(Attached::new).collect();
     }
 
     /// Renders it for people.
@@ -153,6 +176,38 @@ impl Overview {
     fn held(&self, role: impl Fn(&Absence) -> bool) -> (usize, u64) {
         let absent: Vec<_> = self.absent.iter().filter(|absence| role(absence)).collect();
         (absent.len(), absent.iter().map(|absence| absence.size).fold(0, u64::saturating_add))
+    }
+}
+
+impl Attached {
+    /// Looks at an attachment, in an archive or detached.
+    pub fn new(attachment: &Attachment) -> Self {
+        Self {
+            digest: attachment.digest(),
+            subject: attachment.subject(),
+            artifact_type: attachment.kind().artifact_type().to_owned(),
+            size: attachment.payload().len(),
+            kind: attachment.kind(),
+        }
+    }
+
+    /// Renders it for people.
+    pub fn to_text(&self) -> String {
+        text::attached(self)
+    }
+
+    /// Renders it as JSON.
+    pub fn to_json(&self) -> String {
+        render_json(&self.document())
+    }
+
+    /// Renders it as YAML.
+    pub fn to_yaml(&self) -> String {
+        render_yaml(&self.document())
+    }
+
+    fn document(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -18,6 +18,7 @@ use carnet_policy::{
     checks::{self, Judged, Options, Refused},
     input,
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{codes, matching::Matched};
@@ -53,7 +54,7 @@ impl Image {
 impl Judgement {
     /// Verifies all evidence about the images of `matched`, on up to `threads` threads.
     pub(crate) fn new(bundle: &Bundle, matched: &[Matched], verifier: &Verifier, threads: usize) -> Self {
-        let by_repository = verifier.rules().repository != RepositoryRule::Ignore;
+        let by_repository = verifier.rules().repository != RepositoryRule::Ignore || verifier.rules().compare_subject_name;
         let asked: BTreeSet<Asked> = matched.iter().filter_map(|matched| Asked::of(matched, by_repository)).collect();
         let asked: Vec<Asked> = asked.into_iter().collect();
         let pieces: Vec<(usize, Vec<Evidence<'_>>, Vec<Finding>)> =
@@ -90,6 +91,11 @@ impl Judgement {
 
     fn image(&self, matched: &Matched) -> Option<&Image> {
         self.images.get(&Asked::of(matched, self.by_repository)?)
+    }
+
+    /// What was verified and refused about the image of a component.
+    pub(crate) fn evidence(&self, matched: &Matched) -> Option<checks::Evidence<'_>> {
+        self.image(matched).map(Image::evidence)
     }
 
     /// The outcome of the built-in checks for one component.
@@ -134,6 +140,12 @@ impl Judgement {
         let Some(image) = image.filter(|_| !judged.outcome.attestations.is_empty()) else { return Vec::new() };
         let claims = input::counted(&image.evidence(), ClaimKind::Attestation, options.reading);
         claims.into_iter().filter_map(|claim| String::from_utf8(claim.payload.clone()).ok()).collect()
+    }
+
+    /// The last verified time at which an image was signed, and the image.
+    pub(crate) fn last_signed(&self) -> Option<(Timestamp, Digest)> {
+        let claims = self.images.iter().flat_map(|(asked, image)| image.claims.iter().map(|claim| (asked.image, claim)));
+        claims.flat_map(|(image, claim)| claim.times.iter().map(move |time| (time.time, image))).max()
     }
 
     /// What is to be said about single pieces of evidence.
@@ -228,20 +240,21 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: i
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
+    // A place for each result: they are large, and to sort them would move them often.
+    let done = Mutex::new(items.iter().map(|_| None).collect::<Vec<Option<R>>>());
     thread::scope(|scope| {
         for _ in 0..threads.min(items.len()) {
             scope.spawn(|| {
                 while let Some((at, item)) = take(&next, items) {
                     let result = work(item);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                    if let Some(place) = done.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
+                        *place = Some(result);
+                    }
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
 }
 
 fn take<'t, T>(next: &AtomicUsize, items: &'t [T]) -> Option<(usize, &'t T)> {

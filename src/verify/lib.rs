@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attachment;
 pub mod cli;
 pub mod codes;
 pub mod conformance;

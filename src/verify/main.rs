@@ -97,7 +97,11 @@ fn verify(args: &VerifyArgs) -> Result<Report, Failure> {
             .map(|value| file_or_text(value, "--policy"))
             .transpose()?,
         trusted_root: args.trusted_root.as_deref().map(document).transpose()?,
-        trust: TrustInputs { policy: args.trust_policy.as_deref().map(document).transpose()?, parts: trust_parts(args)? },
+        trust: TrustInputs {
+            policy: args.trust_policy.as_deref().map(document).transpose()?,
+            tuf_root: args.tuf_root.as_deref().map(document).transpose()?,
+            parts: trust_parts(args)?,
+        },
         policy_lock: args.policy_lock.as_deref().map(document).transpose()?,
         sources: &carnet_verify::disk::sources::Disk,
         read: &read_any,
@@ -110,7 +114,7 @@ fn verify(args: &VerifyArgs) -> Result<Report, Failure> {
 /// The keys and certificates that the environment names, by cosign's variables. A
 /// use that it does not name is trusted for nothing then.
 fn trust_parts(args: &VerifyArgs) -> Result<Option<(TrustParts, String)>, Failure> {
-    if args.trusted_root.is_some() || args.trusted_root_digest.is_some() {
+    if args.trusted_root.is_some() || args.trusted_root_digest.is_some() || args.tuf_root.is_some() {
         return Ok(None);
     }
     let mut sources = Vec::new();

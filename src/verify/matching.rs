@@ -1,11 +1,12 @@
 //! Components against images, in both directions (`bundle-spec/verify.md` V12).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use carnet_bundle::{Bundle, Digest, Finding, Reference, inventory::Subject};
+use carnet_bundle::{Bundle, Descriptor, Digest, Finding, Platform, Reference, inventory::Subject};
+use carnet_evidence::trust_policy::Scope;
 use carnet_policy::{Component, Reading, images};
 
-use crate::{codes, report::Assumption};
+use crate::{codes, report::Assumption, weigh::covers};
 
 /// A component and the image that it stands for.
 #[derive(Clone, Debug)]
@@ -21,18 +22,41 @@ pub(crate) struct Matching {
     pub(crate) matched: Vec<Matched>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) assumptions: Vec<Assumption>,
+    /// The images that components name, whether they are judged or their children,
+    /// and the repositories that they name them by.
+    expected: BTreeMap<Digest, BTreeSet<String>>,
 }
 
 impl Matching {
     /// Finds the image of every component; an index stands for its carried
     /// children too, at every depth.
     pub(crate) fn new(components: &[Component], bundle: &Bundle, reading: Reading) -> Self {
+        Self::within(Scope::AsConforma, &[], components, bundle, reading)
+    }
+
+    /// The same for the images that `signatures.scope` of the trust policy wants
+    /// evidence of: `platforms` are those that `--platform` names.
+    pub(crate) fn within(
+        scope: Scope,
+        platforms: &[Platform],
+        components: &[Component],
+        bundle: &Bundle,
+        reading: Reading,
+    ) -> Self {
         let mut matching = Self::default();
         for component in components {
             let digest = matching.resolve(component, bundle);
-            matching.matched.push(Matched { component: component.clone(), digest });
             if let Some(digest) = digest {
-                matching.expand(component, &digest, bundle, reading);
+                matching.expected.entry(digest).or_default().insert(component.reference.name());
+            }
+            let at = matching.matched.len();
+            matching.matched.push(Matched { component: component.clone(), digest });
+            let Some(digest) = digest.filter(|_| scope != Scope::Root) else { continue };
+            let platforms = if scope == Scope::SelectedPlatform { platforms } else { &[] };
+            matching.expand(component, &digest, bundle, reading, platforms);
+            // An image that has no children stands for itself in every scope.
+            if scope == Scope::EveryPlatform && matching.matched.len() > at + 1 {
+                matching.matched.remove(at);
             }
         }
         matching
@@ -49,8 +73,9 @@ impl Matching {
         if !is_readable(bundle, digest) {
             return self.not_carried(component, "no image of the bundle has this digest");
         }
-        let exported: BTreeSet<_> = bundle.inventory().subjects.iter().filter_map(reference).map(|r| r.name()).collect();
-        if !exported.contains(&component.reference.name()) {
+        let subjects = bundle.inventory().subjects.iter().filter(|subject| subject.digest == *digest);
+        let exported: BTreeSet<_> = subjects.filter_map(reference).map(|r| r.name()).collect();
+        if !exported.is_empty() && !exported.contains(&component.reference.name()) {
             let names: Vec<_> = exported.into_iter().collect();
             let message = format!("{} was exported from {}", component.container_image, names.join(", "));
             self.findings.push(Finding::new(&codes::IMAGE_UNDER_ANOTHER_NAME, digest, message));
@@ -84,29 +109,52 @@ impl Matching {
         None
     }
 
-    fn expand(&mut self, component: &Component, digest: &Digest, bundle: &Bundle, reading: Reading) {
+    /// Adds the carried children of an index; of `platforms` only, if any are named.
+    fn expand(&mut self, component: &Component, digest: &Digest, bundle: &Bundle, reading: Reading, platforms: &[Platform]) {
         let Some(manifest) = bundle.manifest(digest) else { return };
         for child in images::expand(component, manifest.children(), reading) {
             let Some(digest) = child.reference.digest().copied().filter(|digest| bundle.has(digest)) else { continue };
+            if !manifest.children().iter().any(|entry| entry.digest == digest && is_selected(entry, platforms)) {
+                continue;
+            }
             self.matched.push(Matched { component: child.clone(), digest: Some(digest) });
-            self.expand(&child, &digest, bundle, reading);
+            self.expand(&child, &digest, bundle, reading, platforms);
         }
     }
 
-    /// Images that were carried and that nobody expects.
+    /// Images that were carried and that nobody expects, under this name or at all.
     pub(crate) fn unexpected(&self, bundle: &Bundle) -> Vec<Finding> {
-        let expected: BTreeSet<_> = self.matched.iter().filter_map(|m| m.digest).collect();
-        let subjects = bundle.inventory().subjects.iter().filter(|subject| !expected.contains(&subject.digest));
-        subjects
+        let judged = |digest: &Digest| self.matched.iter().any(|matched| matched.digest.as_ref() == Some(digest));
+        let subjects = &bundle.inventory().subjects;
+        let is_expected = |subject: &Subject| match self.expected.get(&subject.digest) {
+            Some(names) => is_named(subject, names) || !subjects.iter().any(|s| s.digest == subject.digest && is_named(s, names)),
+            None => judged(&subject.digest),
+        };
+        let unexpected = subjects.iter().filter(|subject| !is_expected(subject));
+        unexpected
             .map(|s| Finding::new(&codes::IMAGE_NOT_EXPECTED, s.digest, format!("no component expects {}", s.reference)))
             .collect()
     }
+}
+
+/// Whether an image was exported from one of these repositories. One that was
+/// exported from none of them alone is a mirror of it; beside one that was, it is the
+/// same bytes under a name that nobody asked for.
+fn is_named(subject: &Subject, names: &BTreeSet<String>) -> bool {
+    reference(subject).is_some_and(|reference| names.contains(&reference.name()))
 }
 
 /// Whether an image is here with a manifest that could be read: without one, its
 /// children and layers are unknown.
 fn is_readable(bundle: &Bundle, digest: &Digest) -> bool {
     bundle.tree().images().contains(digest) && bundle.has(digest) && bundle.manifest(digest).is_some()
+}
+
+/// Whether a child is of one of `platforms`. One that says nothing of its platform,
+/// a nested index for instance, is never left out.
+fn is_selected(child: &Descriptor, platforms: &[Platform]) -> bool {
+    let named = |platform: &Platform| platforms.iter().any(|asked| covers(asked, platform));
+    platforms.is_empty() || child.platform.as_ref().is_none_or(named)
 }
 
 fn reference(subject: &Subject) -> Option<Reference> {

@@ -18,8 +18,8 @@ use crate::{
     inputs::{Inputs, Question},
     judge::Judgement,
     matching::Matching,
-    replay::Transport,
-    rules::{Rules, Unusable},
+    replay::{Answers, Transport},
+    rules::{Rules, Unusable, answers, facts},
     trust::trust_root,
 };
 
@@ -68,9 +68,14 @@ fn one_reading<T: Transport + 'static>(
     // can do without one.
     args.ignore_rekor.0 |= question.key.is_some();
     let verifier = Verifier::new(trust_root(&args, inputs, &question, Some(bundle))?, question.rules(&args), now)?;
-    let evidence = question.trust.rules.clone();
+    let mut evidence = question.trust.rules.clone();
+    evidence.requirements = evidence.requirements.lowered();
     let trust = (verifier.trust_root(), evidence);
     let effective = args.effective_time(now)?;
+    if question.effective.policy.sources.is_empty() {
+        let asked = answers(&args, trust, now, transport);
+        return Ok(inputs_alone(&args, &question, bundle, &asked, unasked_parents));
+    }
     let rules = match Rules::load(&args, inputs, &question, bundle, trust, effective, now, transport) {
         Ok(Some(rules)) => rules,
         Ok(None) => return Ok(Vec::new()),
@@ -79,7 +84,9 @@ fn one_reading<T: Transport + 'static>(
     };
     let matching = Matching::new(&question.images.components, bundle, args.reading());
     let judgement = Judgement::new(bundle, &matching.matched, &verifier, 1);
-    let options = Options { reading: args.reading(), key_mode: question.key.is_some(), ..Options::default() };
+    // What the trust policy of the other side may lower is lowered.
+    let requirements = verifier.rules().requirements.lowered();
+    let options = Options { reading: args.reading(), key_mode: question.key.is_some(), requirements, ..Options::default() };
     let snapshot = input::snapshot(&question.images, matching.matched.iter().map(|matched| &matched.component));
     let policy = serde_json::to_value(rules.policy()).unwrap_or_default();
     let mut problems = Vec::new();
@@ -104,4 +111,22 @@ fn one_reading<T: Transport + 'static>(
         problems.extend(refused.map(|finding| finding.message));
     }
     Ok(problems)
+}
+
+/// Without rules only a report shows the input; what it lacks then, nobody misses.
+fn inputs_alone<T: Transport + 'static>(
+    args: &VerifyArgs,
+    question: &Question,
+    bundle: &Arc<Bundle>,
+    asked: &Arc<Answers<T>>,
+    unasked_parents: &mut BTreeSet<String>,
+) -> Vec<String> {
+    let matching = Matching::new(&question.images.components, bundle, args.reading());
+    let mut problems = Vec::new();
+    for matched in &matching.matched {
+        let parent = matched.digest.as_ref().and_then(|digest| input::ImageFacts::read(bundle, digest).parent);
+        unasked_parents.extend(parent.map(|parent| parent.reference));
+        problems.extend(facts(asked, matched, bundle).err().map(|tampered| tampered.message));
+    }
+    problems
 }

@@ -11,9 +11,11 @@
 
 mod appstudio;
 mod escape;
+mod html;
 mod json;
 mod junit;
 mod lines;
+pub mod proof;
 mod sarif;
 mod summary;
 mod target;
@@ -24,6 +26,7 @@ mod wrap;
 mod yaml;
 
 use carnet_bundle::{Digest, Finding};
+use carnet_evidence::tuf::{Chain, Link};
 use carnet_policy::{ComponentOutcome, sources::UsedSource};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -32,7 +35,7 @@ pub use escape::escape_line;
 pub(crate) use json::render as render_json;
 pub use target::{Format, Need, Target, TargetError, TextOptions, parse_targets};
 pub(crate) use target::{parse_bool, split_csv};
-pub(crate) use yaml::render as render_yaml;
+pub use yaml::render as render_yaml;
 
 /// Everything that a run found out.
 #[derive(Clone, Debug)]
@@ -89,6 +92,9 @@ pub struct Carnet {
     pub assumptions: Vec<Assumption>,
     /// Which checks a flag relaxed.
     pub relaxations: Vec<Relaxation>,
+    /// What only a proof shows; empty unless a form asks for it.
+    #[serde(skip)]
+    pub ledger: proof::Ledger,
 }
 
 /// The bundle that was judged.
@@ -118,17 +124,53 @@ pub struct Trust {
     /// Whole days from that date to the time of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_days: Option<i64>,
-    /// What of the trust root ends after the time of the run, soonest first: what is
-    /// signed after that verifies by a newer one only.
+    /// The time that freshness was judged at: `--at`, else the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// The TUF chain that delivered the trust root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuf: Option<Tuf>,
+    /// What ends after that time, soonest first: parts of the trust root (what is
+    /// signed after that verifies by a newer one only), and what freshness rules
+    /// allow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forecast: Vec<Ending>,
 }
 
-/// When a part of the trust root stops to vouch for what is new.
+/// A carried TUF chain.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tuf {
+    /// Digest of the `root.json` that the operator holds.
+    pub root: Digest,
+    /// The files at its end, by role.
+    pub links: Vec<TufLink>,
+}
+
+/// One file of a TUF chain.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TufLink {
+    /// `root`, `timestamp`, `snapshot` or `targets`.
+    pub role: &'static str,
+    /// Its version.
+    pub version: u64,
+    /// When it expires.
+    pub expires: Timestamp,
+}
+
+impl From<&Chain> for Tuf {
+    fn from(chain: &Chain) -> Self {
+        let link = |link: &Link| TufLink { role: link.role.as_str(), version: link.version, expires: link.expires };
+        Self { root: *chain.held(), links: chain.links().iter().map(link).collect() }
+    }
+}
+
+/// When something stops to vouch for what is new.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
-    /// A log or an authority.
+    /// A log, an authority, an age, a file of a TUF chain.
     pub what: String,
     /// Its last moment.
     pub until: Timestamp,
@@ -203,9 +245,11 @@ impl Report {
         let mut text = match target.format {
             Format::Appstudio => json::render(&appstudio::document(self)),
             Format::Attestation => lines::attestations(self),
+            Format::Html => html::render(self),
             Format::Json => json::render(&json::document(self, show_successes)),
             Format::Junit => junit::render(self, show_successes),
             Format::PolicyInput => lines::inputs(self),
+            Format::Proof => json::render(&proof::document(self)),
             Format::Sarif => json::render(&sarif::document(self, show_successes)),
             Format::SlsaVsa => vsa::slsa(self).iter().map(json::render).collect::<Vec<_>>().join("\n"),
             Format::Summary => json::render(&summary::document(self, show_successes)),
@@ -237,16 +281,19 @@ impl Report {
         order
     }
 
+    /// Who vouches for assumptions, each once.
+    fn vouchers(&self) -> std::collections::BTreeSet<&str> {
+        let by = self.carnet.assumptions.iter().map(|assumption| assumption.vouched_by.as_str());
+        by.filter(|by| !by.is_empty()).collect()
+    }
+
     /// What the forms among `targets` that have no place for it leave out: which
-    /// checks were relaxed. It belongs on standard error.
+    /// checks were relaxed, and who vouches. It belongs on standard error.
     pub fn remarks(&self, targets: &[Target]) -> Vec<String> {
         if targets.iter().all(|target| target.format.has_room()) {
             return Vec::new();
         }
-        self.carnet
-            .relaxations
-            .iter()
-            .map(|relaxation| format!("relaxed by {}: {}", relaxation.flag, relaxation.effect))
-            .collect()
+        let relaxed = self.carnet.relaxations.iter().map(|r| format!("relaxed by {}: {}", r.flag, r.effect));
+        relaxed.chain(self.vouchers().into_iter().map(|by| format!("assumptions vouched for by {by}"))).collect()
     }
 }

@@ -1,14 +1,20 @@
 //! Gate 3, the rules: sources, engine and answers put together (V13.4, V15).
 
-use std::{ops::Deref, path::Path, sync::Arc};
+mod extra;
+mod facts;
 
-use carnet_bundle::{Bundle, Finding};
+use std::{ops::Deref, sync::Arc};
+
+use carnet_bundle::{Bundle, Finding, Severity};
 use carnet_evidence::{Rules as EvidenceRules, TrustRoot};
 use carnet_policy::{
-    ComponentOutcome, EffectiveTime, Policy,
+    ComponentOutcome, EffectiveTime, Policy, Reading, RuleResult,
     document::{Authority, SourceGroup},
     input::{Gap, ImageFacts},
-    rego::{Configuration, Data, EvaluationError, File, Filter, Group, Limits, LookupError, Settings, SignerOptions, Target},
+    rego::{
+        Configuration, Data, EvaluationError, File, Filter, Group, GroupOutcome, Limits, LookupError, Registry, Settings,
+        SignerOptions, Target, codes as rego_codes,
+    },
     sources::{self, Anchor, Resolved, ResolvedGroup, ResolvedSource, SourcesError},
     time::rfc3339,
 };
@@ -21,9 +27,15 @@ use crate::{
     error::VerifyError,
     inputs::{Inputs, Question},
     matching::Matched,
-    replay::{Answers, Operator, Transport},
+    replay::{Answers, Transport},
     report::Assumption,
 };
+
+use extra::{extra_rule_data, written_anew};
+pub(crate) use facts::{answers, facts, gaps};
+
+/// The finding that tells of packages that Conforma does not evaluate.
+const SKIPPED: &str = rego_codes::PACKAGE_SKIPPED_BY_CONFORMA.name;
 
 /// The rules of a policy, loaded, and what answers their questions.
 pub(crate) struct Rules<'a, T> {
@@ -88,15 +100,14 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
             return Ok(None);
         }
         let mut resolved = resolve(args, inputs, question, bundle)?;
-        let (root, rules) = trust;
-        let operator = Operator { root: root.clone(), rules, now, reading: args.reading() };
         let extra = extra_rule_data(args, inputs).map_err(Unusable::NoVerdict)?;
         let common = Common { args, policy, signer: signer(args, question), extra, now };
         for source in &mut resolved.policy.sources {
             source.rule_data = common.rule_data(source.rule_data.take());
         }
         let groups = common.load_all(&resolved, effective.instant()).map_err(Unusable::NoVerdict)?;
-        Ok(Some(Self { groups, resolved, answers: Arc::new(Answers::new(transport, operator)), effective, common }))
+        let answers = answers(args, trust, now, transport);
+        Ok(Some(Self { groups, resolved, answers, effective, common }))
     }
 
     /// The policy as the report shows it: every URL in its pinned form.
@@ -111,23 +122,7 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
 
     /// What rules see of the image itself, with what answers say of it.
     pub(crate) fn facts(&self, matched: &Matched, bundle: &Bundle) -> Result<ImageFacts, Finding> {
-        let Some(digest) = &matched.digest else { return Ok(ImageFacts::default()) };
-        let mut facts = ImageFacts::read(bundle, digest);
-        let registry = self.answers.for_asker(format!("component {}, input", matched.component.name));
-        let image = matched.component.reference.pinned(*digest);
-        match facts.complete(&image, registry.as_ref()) {
-            Ok(()) => Ok(facts),
-            Err(error) => Err(Finding::new(&codes::LOOKUP_TAMPERED, &matched.component.container_image, error.to_string())),
-        }
-    }
-
-    /// What the input of the rules lacks. It fails: a rule that denies what it
-    /// sees would pass what it cannot see, and how a rule reaches its input cannot
-    /// be told from its text.
-    pub(crate) fn gaps(&self, matched: &Matched, facts: &ImageFacts) -> Vec<Finding> {
-        let image = &matched.component.container_image;
-        let finding = |gap: &Gap| Finding::new(&codes::POLICY_INPUT_INCOMPLETE, image, gap.to_string());
-        facts.gaps.iter().map(finding).collect()
+        facts(&self.answers, matched, bundle)
     }
 
     /// The parent of an image, when no rule speaks of parents.
@@ -159,9 +154,16 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
         let Some(digest) = &matched.digest else { return Ok(()) };
         let image = matched.component.reference.pinned(*digest);
         let target = Target { image: &image, component: &matched.component.name };
-        for (at, group) in self.groups_for(input)?.iter().enumerate() {
+        let groups = self.groups_for(input)?;
+        for (at, group) in groups.iter().enumerate() {
             let registry = self.answers.for_asker(format!("component {}, source group {at}", matched.component.name));
-            match group.evaluate(target, input, registry) {
+            let evaluated = match group.evaluate(target, input, Arc::clone(&registry)) {
+                Ok(wide) if wide.findings.iter().any(|finding| finding.code == SKIPPED) => {
+                    as_conforma_reports(group, target, input, registry, wide)
+                }
+                evaluated => evaluated,
+            };
+            match evaluated {
                 Ok(result) => {
                     for lookup in &result.lookups {
                         self.answers.used_by(&lookup.question, &format!("rule {}", lookup.rule));
@@ -186,7 +188,7 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
             EffectiveTime::Instant(_) => None,
         };
         match ended {
-            Some(time) => self.common.load_all(&self.resolved, time).map(Groups::Own),
+            Some(time) => Ok(Groups::Own(self.common.load_all(&self.resolved, time)?)),
             None => Ok(Groups::Shared(&self.groups)),
         }
     }
@@ -218,6 +220,45 @@ impl<'a, T: Transport + 'static> Rules<'a, T> {
         });
         sources.chain(self.answers.assumptions()).collect()
     }
+}
+
+/// The outcome of a group from which Conforma evaluates fewer packages: the
+/// results are Conforma's, and what more there is to say is a finding each. A
+/// violation in it fails.
+fn as_conforma_reports(
+    group: &Group,
+    target: Target<'_>,
+    input: &Value,
+    registry: Arc<dyn Registry>,
+    wide: GroupOutcome,
+) -> Result<GroupOutcome, EvaluationError> {
+    let mut narrow = group.read_as(Reading::Conforma).evaluate(target, input, registry)?;
+    let unseen = |result: RuleResult, severity| {
+        let subject = result.code().unwrap_or_default().to_owned();
+        Finding::new(&codes::UNSEEN_BY_CONFORMA, subject, result.msg).with_severity(severity)
+    };
+    let violations = without(wide.violations, &narrow.violations);
+    // Warnings without a code are about criteria, not from rules.
+    let mut warnings = without(wide.warnings, &narrow.warnings);
+    warnings.retain(|result| result.code().is_some());
+    narrow.findings = wide.findings;
+    narrow.findings.extend(violations.into_iter().map(|result| unseen(result, Severity::Failure)));
+    narrow.findings.extend(warnings.into_iter().map(|result| unseen(result, Severity::Warning)));
+    narrow.lookups.extend(wide.lookups);
+    Ok(narrow)
+}
+
+/// The results that are not among `seen`, each as often as it is more often there.
+fn without(all: Vec<RuleResult>, seen: &[RuleResult]) -> Vec<RuleResult> {
+    let mut seen: Vec<&RuleResult> = seen.iter().collect();
+    let mut more = Vec::new();
+    for result in all {
+        match seen.iter().position(|other| **other == result) {
+            Some(at) => drop(seen.swap_remove(at)),
+            None => more.push(result),
+        }
+    }
+    more
 }
 
 fn resolve(args: &VerifyArgs, inputs: &Inputs<'_>, question: &Question, bundle: &Arc<Bundle>) -> Result<Resolved, Unusable> {
@@ -255,10 +296,16 @@ fn build_ended(input: &Value) -> Option<Timestamp> {
 impl Common<'_> {
     fn load_all(&self, resolved: &Resolved, when: Timestamp) -> Result<Vec<Group>, VerifyError> {
         let pairs = self.policy.sources.iter().zip(&resolved.groups);
-        pairs.map(|(source, group)| self.load(source.clone(), group, when)).collect()
+        pairs.map(|(source, group)| self.load(source.clone(), group, when, self.args.reading())).collect()
     }
 
-    fn load(&self, mut source: SourceGroup, group: &ResolvedGroup, when: Timestamp) -> Result<Group, VerifyError> {
+    fn load(
+        &self,
+        mut source: SourceGroup,
+        group: &ResolvedGroup,
+        when: Timestamp,
+        reading: Reading,
+    ) -> Result<Group, VerifyError> {
         source.rule_data = self.rule_data(source.rule_data);
         let configuration = Configuration { when, signer: self.signer.clone(), rule_data: source.rule_data.clone() };
         let (rules, data) = (named(&group.policy, is_rego), named(&group.data, is_data));
@@ -268,7 +315,7 @@ impl Common<'_> {
             configuration: self.policy.configuration.as_ref(),
             effective_time: when,
             now: self.now,
-            reading: self.args.reading(),
+            reading,
             filter: match self.args.filter_type {
                 FilterType::IncludeExclude => Filter::IncludeExclude,
                 FilterType::EcPolicy => Filter::EcPolicy,
@@ -290,38 +337,6 @@ impl Common<'_> {
         members.extend(self.extra.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))));
         Some(written_anew(Value::Object(members)))
     }
-}
-
-/// Conforma reads the data anew to add to it, and writes it again: members by
-/// name, and of a number what a float keeps.
-fn written_anew(value: Value) -> Value {
-    match value {
-        Value::Number(number) => match number.as_f64().map(|float| float.to_string().parse()) {
-            Some(Ok(kept)) => Value::Number(kept),
-            _ => Value::Number(number),
-        },
-        Value::Array(items) => items.into_iter().map(written_anew).collect(),
-        Value::Object(mut members) => {
-            members.sort_keys();
-            members.into_iter().map(|(key, value)| (key, written_anew(value))).collect()
-        }
-        other => other,
-    }
-}
-
-/// The pairs of `--extra-rule-data`. A value that names a YAML or JSON file stands
-/// for the text of that file, as in Conforma.
-fn extra_rule_data(args: &VerifyArgs, inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, VerifyError> {
-    let text = |(key, value): (String, String)| {
-        if !is_data(&value) {
-            return Ok((key, value));
-        }
-        match (inputs.read)(Path::new(&value)) {
-            Ok(bytes) => Ok((key, String::from_utf8_lossy(&bytes).into_owned())),
-            Err(source) => Err(VerifyError::Read { path: value, source }),
-        }
-    };
-    args.extra_rule_data()?.into_iter().map(text).collect()
 }
 
 /// Files of all sources of a list, under names that tell one source from another.
@@ -358,11 +373,41 @@ fn signer(args: &VerifyArgs, question: &Question) -> SignerOptions {
         (Some(key), _) => options.public_key = key.to_pem(),
         (None, Authority::Identity(identity)) => {
             options.certificate_identity.clone_from(&identity.subject);
-            options.certificate_identity_regexp.clone_from(&identity.subject_reg_exp);
+            options.certificate_identity_regexp = question.trust.pattern(&identity.subject_reg_exp);
             options.certificate_oidc_issuer.clone_from(&identity.issuer);
-            options.certificate_oidc_issuer_regexp.clone_from(&identity.issuer_reg_exp);
+            options.certificate_oidc_issuer_regexp = question.trust.pattern(&identity.issuer_reg_exp);
         }
         (None, Authority::Key(_)) => {}
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::sources::Disk,
+        inputs::{Document, TrustInputs},
+    };
+
+    #[test]
+    fn rules_get_the_patterns_of_policy_yaml_as_the_trust_policy_reads_them() {
+        let document = |text: &str| Document { name: "a.yaml".to_owned(), bytes: text.as_bytes().to_vec() };
+        let args = VerifyArgs::read(["carnet-verify".into(), "a.tar".into()]).unwrap();
+        for (reading, want) in [("as-conforma", ["a|b", "i"]), ("anchored", ["^(?:a|b)$", "^(?:i)$"])] {
+            let trust = format!("apiVersion: carnet/v0\nkind: TrustPolicy\ncertificates: {{regExp: {reading}}}\n");
+            let inputs = Inputs {
+                images: vec![document("components: [{name: a, containerImage: r.example/a:v1}]")],
+                policy: Some(document("identity: {subjectRegExp: a|b, issuerRegExp: i}")),
+                trusted_root: None,
+                trust: TrustInputs { policy: Some(document(&trust)), ..TrustInputs::default() },
+                policy_lock: None,
+                sources: &Disk,
+                read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            };
+            let question = Question::read(&args, &inputs, None).unwrap();
+            let options = signer(&args, &question);
+            assert_eq!([options.certificate_identity_regexp, options.certificate_oidc_issuer_regexp], want);
+        }
+    }
 }

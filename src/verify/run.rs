@@ -2,26 +2,27 @@
 
 use std::sync::Arc;
 
-use carnet_bundle::{Bundle, Digest, Finding, Limits, codes as bundle_codes, container::Container, open};
-use carnet_evidence::{TrustRoot, Verifier};
+use carnet_bundle::{Bundle, Digest, Finding, Limits, Severity, codes as bundle_codes, container::Container, open};
+use carnet_evidence::Verifier;
 use carnet_policy::{
     EffectiveTime,
     checks::{Judged, Options},
-    input,
+    input::{self, ImageFacts},
 };
 use jiff::Timestamp;
 
 use crate::{
+    attachment::{Exporters, Vouched},
     cli::VerifyArgs,
     codes,
     error::VerifyError,
     inputs::{Inputs, Question},
     judge::{Judgement, in_parallel},
     matching::{Matched, Matching},
-    replay::Carried,
+    replay::{Answers, Carried},
     report::{self, Assumption, Carnet, Material, Need, Report},
-    rules::{Rules, Unusable},
-    trust::{forecast, proofs, trust_root},
+    rules::{Rules, Unusable, answers, facts, gaps},
+    trust::{clock, proofs, set_back, shown, trust_root},
     weigh,
 };
 
@@ -47,6 +48,7 @@ pub fn run(
     let effective = args.effective_time(now)?;
     // Mistakes in the operator's own documents are said before gigabytes are read.
     let early = if args.accept_bundled_policy.0 { None } else { Some(Question::read(args, inputs, None)?) };
+    let exporters = Exporters::read(args, inputs)?;
     let opened = open(container, &Limits::default())?;
     let shared = opened.bundle.map(Arc::new);
     let bundle = shared.as_deref();
@@ -54,7 +56,8 @@ pub fn run(
         Some(question) => question,
         None => Question::read(args, inputs, bundle)?,
     };
-    let verifier = Verifier::new(trust_root(args, inputs, &question, bundle)?, question.rules(args), args.at.unwrap_or(now))?;
+    let at = args.at.unwrap_or(now);
+    let verifier = Verifier::new(trust_root(args, inputs, &question, bundle)?, question.rules(args), at)?;
     let (proofs, unreadable) = proofs(bundle);
     let verifier = verifier.with_proofs(proofs);
 
@@ -62,7 +65,7 @@ pub fn run(
     findings.extend(pinned_id(args, &opened.id));
     findings.extend(question.findings().cloned());
     findings.extend(unreadable);
-    findings.extend(question.trust.findings(&verifier));
+    findings.extend(question.trust.findings(&verifier, at));
     let mut report = Report {
         snapshot: String::new(),
         components: Vec::new(),
@@ -71,18 +74,20 @@ pub fn run(
         policy: serde_json::to_value(&question.effective.policy).unwrap_or_default(),
         ec_version: format!("carnet-verify v{VERSION}"),
         effective_time: effective.instant(),
-        time: args.at.unwrap_or(now),
+        time: at,
         carnet: Carnet {
             version: VERSION.to_owned(),
             bundle: report::Bundle { id: Some(opened.id), content_id: bundle.map(Bundle::content_id) },
-            trust: trust(verifier.trust_root(), &question, args.at.unwrap_or(now)),
-            relaxations: args.relaxations().into_iter().chain(question.trust.relaxations()).collect(),
+            trust: shown(verifier.trust_root(), &question, at),
+            relaxations: args.relaxations().into_iter().chain(set_back(args, now)).chain(question.trust.relaxations()).collect(),
             ..Carnet::default()
         },
     };
     if let Some(bundle) = &shared {
         let rules = match rules(args, inputs, &question, bundle, &verifier, effective, now) {
             Ok(rules) => rules,
+            // Another bundle fails, whatever else is to be said of it.
+            Err(Unusable::NoVerdict(_)) if pinned_id(args, &opened.id).is_some() => None,
             Err(Unusable::NoVerdict(error)) => return Err(error),
             Err(Unusable::Failed(failed)) => {
                 findings.extend(failed);
@@ -93,9 +98,19 @@ pub fn run(
             report.policy = serde_json::to_value(rules.policy()).unwrap_or_default();
             report.carnet.sources = rules.used().to_vec();
         }
-        judge(args, &question, bundle, &verifier, rules.as_ref(), threads, &mut report, &mut findings)?;
+        let beside = match rules.is_none() && args.needs().contains(&Need::PolicyInput) {
+            true => Some(answers(args, (verifier.trust_root(), question.trust.rules.clone()), now, carried_lookups(bundle)?)),
+            false => None,
+        };
+        let asked = Asked { rules: rules.as_ref(), beside };
+        judge(args, &question, bundle, &verifier, &asked, threads, &mut report, &mut findings)?;
     }
-    findings.extend(weigh::assumptions(&mut report.carnet.assumptions, args));
+    let vouched = match bundle {
+        Some(bundle) => exporters.judge(args, inputs, &question, verifier.trust_root(), bundle, at)?,
+        None => Vouched::default(),
+    };
+    findings.extend(vouched.findings);
+    findings.extend(weigh::assumptions(&mut report.carnet.assumptions, bundle, &vouched.by, args));
     report.carnet.findings = unique(findings);
     Ok(report)
 }
@@ -111,9 +126,42 @@ fn rules<'a>(
     effective: EffectiveTime,
     now: Timestamp,
 ) -> Result<Option<Rules<'a, Carried>>, Unusable> {
-    let carried = Carried::new(Arc::clone(bundle)).map_err(|error| Unusable::NoVerdict(VerifyError::Lookups(error)))?;
+    let carried = carried_lookups(bundle).map_err(Unusable::NoVerdict)?;
     let evidence = question.trust.rules.clone();
     Rules::load(args, inputs, question, bundle, (verifier.trust_root(), evidence), effective, now, carried)
+}
+
+fn carried_lookups(bundle: &Arc<Bundle>) -> Result<Carried, VerifyError> {
+    Carried::new(Arc::clone(bundle)).map_err(VerifyError::Lookups)
+}
+
+/// What the input of rules is made for.
+struct Asked<'a> {
+    /// The rules.
+    rules: Option<&'a Rules<'a, Carried>>,
+    /// What answers for an input that only a report shows.
+    beside: Option<Arc<Answers<Carried>>>,
+}
+
+impl Asked<'_> {
+    /// What there is to say of the image itself; `None` where nobody asks.
+    fn facts(&self, matched: &Matched, bundle: &Bundle, findings: &mut Vec<Finding>) -> Option<ImageFacts> {
+        let facts = match (self.rules, &self.beside) {
+            (Some(rules), _) => rules.facts(matched, bundle),
+            (None, Some(answers)) => facts(answers, matched, bundle),
+            (None, None) => return None,
+        };
+        let facts = facts.map_err(|tampered| findings.push(tampered)).ok()?;
+        // Without rules nothing hangs on what is missing.
+        let severity = if self.rules.is_some() { Severity::Failure } else { Severity::Warning };
+        findings.extend(gaps(matched, &facts).into_iter().map(|gap| gap.with_severity(severity)));
+        Some(facts)
+    }
+
+    fn assumptions(&self) -> Vec<Assumption> {
+        let rules = self.rules.into_iter().flat_map(Rules::assumptions);
+        rules.chain(self.beside.iter().flat_map(|answers| answers.assumptions())).collect()
+    }
 }
 
 /// Gates 2 and 3 over a bundle that could be opened.
@@ -123,34 +171,33 @@ fn judge(
     question: &Question,
     bundle: &Bundle,
     verifier: &Verifier,
-    rules: Option<&Rules<'_, Carried>>,
+    asked: &Asked<'_>,
     threads: usize,
     report: &mut Report,
     findings: &mut Vec<Finding>,
 ) -> Result<(), VerifyError> {
-    let matching = Matching::new(&question.images.components, bundle, args.reading());
+    let requirements = verifier.rules().requirements;
+    let matching = Matching::within(requirements.scope, &args.platform, &question.images.components, bundle, args.reading());
     let judgement = Judgement::new(bundle, &matching.matched, verifier, threads);
     let options = Options {
         reading: args.reading(),
         key_mode: question.key.is_some(),
         skip_image_signature: args.skip_image_sig_check.0,
         info: args.info.0,
+        requirements,
     };
     let needs = args.needs();
     let snapshot = input::snapshot(&question.images, matching.matched.iter().map(|matched| &matched.component));
     let judge_one = |matched: &Matched| -> Result<(Judged, Material), VerifyError> {
         let mut judged = judgement.check(matched, &options);
-        let wanted = rules.is_some() || needs.contains(&Need::PolicyInput);
-        let facts = match (judged.goes_on && wanted, rules) {
-            (false, _) => None,
-            (true, Some(rules)) => rules.facts(matched, bundle).map_err(|tampered| judged.findings.push(tampered)).ok(),
-            (true, None) => matched.digest.as_ref().map(|digest| input::ImageFacts::read(bundle, digest)),
+        let facts = match judged.goes_on {
+            true => asked.facts(matched, bundle, &mut judged.findings),
+            false => None,
         };
         let policy_input =
             facts.as_ref().and_then(|facts| judgement.policy_input(facts, matched, &options, &snapshot, &report.policy));
-        match (rules, &facts, &policy_input) {
-            (Some(rules), Some(facts), Some(input)) => {
-                judged.findings.extend(rules.gaps(matched, facts));
+        match (asked.rules, &facts, &policy_input) {
+            (Some(rules), Some(_), Some(input)) => {
                 rules.evaluate(matched, input, &mut judged.outcome, &mut judged.findings)?;
                 if !args.info.0 {
                     judged.outcome.reduce();
@@ -176,12 +223,17 @@ fn judge(
         report.components.push(judged.outcome);
         findings.extend(judged.findings);
     }
+    if needs.contains(&Need::Ledger) {
+        let evidence = matching.matched.iter().map(|matched| judgement.evidence(matched));
+        report.carnet.ledger = report::proof::Ledger::new(bundle, &question.effective.authority, evidence);
+    }
     findings.extend(judgement.findings());
+    findings.extend(clock(judgement.last_signed(), report.time));
     findings.extend(weigh::unexpected(matching.unexpected(bundle), question.has_list, args));
     report.carnet.images = carried(bundle, &matching);
     report.carnet.assumptions = matching.assumptions;
     report.carnet.assumptions.push(evidence_complete(bundle));
-    report.carnet.assumptions.extend(rules.into_iter().flat_map(Rules::assumptions));
+    report.carnet.assumptions.extend(asked.assumptions());
     findings.extend(matching.findings);
     Ok(())
 }
@@ -216,24 +268,6 @@ fn evidence_complete(bundle: &Bundle) -> Assumption {
         message: "the exporter carried all evidence that there was".to_owned(),
         used_by: vec!["every check".to_owned()],
         vouched_by: String::new(),
-    }
-}
-
-fn trust(root: &TrustRoot, question: &Question, now: Timestamp) -> report::Trust {
-    let key = question.key.as_ref().map(|key| format!("public key {}", key.fingerprint()));
-    let source = match (root.source(), key) {
-        (carnet_evidence::TrustSource::None, Some(key)) => key,
-        (source, Some(key)) => format!("{key}; logs and timestamps: {source}"),
-        (source, None) => source.to_string(),
-    };
-    let has_root = *root.source() != carnet_evidence::TrustSource::None;
-    let date = root.newest_entry().filter(|_| has_root);
-    report::Trust {
-        source,
-        digest: has_root.then(|| *root.digest()),
-        date,
-        age_days: date.map(|date| now.duration_since(date).as_hours() / 24),
-        forecast: forecast(root, now),
     }
 }
 

@@ -54,7 +54,7 @@ fn omits_only_others(finding: &Finding, bundle: &Bundle, asked: &[Platform]) -> 
 }
 
 /// A platform without a variant asks for every variant.
-fn covers(asked: &Platform, platform: &Platform) -> bool {
+pub(crate) fn covers(asked: &Platform, platform: &Platform) -> bool {
     asked.os == platform.os
         && asked.architecture == platform.architecture
         && (asked.variant.is_none() || asked.variant == platform.variant)
@@ -71,13 +71,20 @@ pub(crate) fn unexpected(findings: Vec<Finding>, has_list: bool, args: &VerifyAr
     findings.into_iter().map(|finding| finding.with_severity(severity)).collect()
 }
 
-/// Lets a pinned bundle id vouch for what nobody can check offline, and fails what
-/// is left when the operator takes nobody's word.
-pub(crate) fn assumptions(assumptions: &mut [Assumption], args: &VerifyArgs) -> Vec<Finding> {
-    if let Some(id) = &args.bundle_id {
-        for assumption in &mut *assumptions {
-            assumption.vouched_by = format!("--bundle-id {id}");
-        }
+/// Lets the pinned id of this very bundle and its exporters `vouched` vouch for what
+/// nobody can check offline, and fails what is left when the operator takes nobody's
+/// word.
+pub(crate) fn assumptions(
+    assumptions: &mut [Assumption],
+    bundle: Option<&Bundle>,
+    vouched: &[String],
+    args: &VerifyArgs,
+) -> Vec<Finding> {
+    let pinned = args.bundle_id.filter(|pin| bundle.is_some_and(|bundle| bundle.id() == *pin));
+    let pinned = pinned.map(|id| format!("--bundle-id {id}"));
+    let by: Vec<&str> = pinned.iter().chain(vouched).map(String::as_str).collect();
+    for assumption in &mut *assumptions {
+        assumption.vouched_by = by.join("; ");
     }
     if !args.no_assumptions.0 {
         return Vec::new();

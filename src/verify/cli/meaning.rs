@@ -85,9 +85,6 @@ impl VerifyArgs {
     fn later(&self) -> Option<&'static str> {
         let other = &self.other;
         let later = [
-            (self.exporter_identity.is_some(), "--exporter-identity"),
-            (self.exporter_key.is_some(), "--exporter-key"),
-            (!self.attachment.is_empty(), "--attachment"),
             (other.vsa.0, "--vsa"),
             (other.attestation_format.is_some(), "--attestation-format"),
             (other.attestation_output_dir.is_some(), "--attestation-output-dir"),

@@ -7,7 +7,7 @@ use std::{
 
 use carnet_bundle::inventory::LookResult;
 
-use super::{Document, Overview};
+use super::{Attached, Document, Overview};
 use crate::report::escape_line;
 
 pub(super) fn render(overview: &Overview) -> String {
@@ -24,7 +24,27 @@ pub(super) fn render(overview: &Overview) -> String {
     documents(&mut page, "documents", &overview.documents);
     documents(&mut page, "trust material (no authority by being here)", &overview.trust_material);
     documents(&mut page, "policy sources", &overview.policy_sources);
+    if !overview.attachments.is_empty() {
+        page.line(format_args!("attachments: {}, unverified here", overview.attachments.len()));
+    }
+    for attached in &overview.attachments {
+        page.line(format_args!("  {}", described(attached)));
+    }
     page.0
+}
+
+/// An attachment that travels by itself, for people.
+pub(super) fn attached(attached: &Attached) -> String {
+    let mut page = Page(String::new());
+    page.line(format_args!("attachment: {}, unverified here", described(attached)));
+    page.line(format_args!("bundle id:  {}", attached.subject));
+    page.0
+}
+
+/// One line about an attachment.
+pub(super) fn described(attached: &Attached) -> String {
+    let size = human_size(u64::try_from(attached.size).unwrap_or(u64::MAX));
+    format!("{} ({size}) {}", attached.kind, attached.digest)
 }
 
 /// Text in lines, each escaped.

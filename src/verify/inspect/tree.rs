@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use carnet_bundle::{Bundle, Digest, inventory::EvidenceEntry};
 
-use super::text::{Page, human_size};
+use super::{
+    Attached,
+    text::{Page, described, human_size},
+};
 
 /// How deep evidence about evidence is followed; collection ends earlier.
 const DEPTH: usize = 8;
@@ -14,6 +17,14 @@ pub(super) fn render(bundle: &Bundle) -> String {
     for subject in &bundle.inventory().subjects {
         tree.page.line(format_args!("{} {}", subject.reference, subject.digest));
         tree.below(&subject.digest, "", 0);
+    }
+    let attached: Vec<_> = bundle.attachments().iter().map(Attached::new).collect();
+    if !attached.is_empty() {
+        tree.page.line(format_args!("bundle {}", bundle.id()));
+    }
+    for (n, one) in attached.iter().enumerate() {
+        let branch = if n + 1 == attached.len() { "└── " } else { "├── " };
+        tree.page.line(format_args!("{branch}{}", described(one)));
     }
     tree.page.0
 }

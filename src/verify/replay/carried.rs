@@ -70,6 +70,17 @@ impl Carried {
         Some(bytes.to_vec())
     }
 
+    /// A record cannot take back what the bundle carries from the same place: a rule
+    /// that denies what it sees would pass it.
+    fn not_belied<T>(&self, answer: &Answer<T>, ask: Ask, pinned: &Reference, is_held: bool) -> Result<(), LookupError> {
+        let collected = pinned.digest().is_some_and(|digest| self.places.has(pinned, digest));
+        if matches!(answer, Answer::Found(_)) || !is_held || !collected {
+            return Ok(());
+        }
+        let reason = format!("recorded as not to be had, and the bundle carries it from {}", pinned.name());
+        Err(record::tampered(record::question(ask, pinned), reason))
+    }
+
     /// Content that nobody asked for when the bundle was made proves itself; that
     /// it is in this repository is known only of what was collected there.
     fn unasked<T>(&self, pinned: &Reference, digest: &Digest, content: T) -> Told<T> {
@@ -103,6 +114,7 @@ impl Transport for Carried {
         let digest = pinned.digest().ok_or_else(|| not_recorded(Ask::Manifest, pinned))?;
         if let Some(lookup) = self.lookups.get(Ask::Manifest, pinned) {
             let answer = record::manifest(lookup, pinned, self.bundle.blob(digest))?;
+            self.not_belied(&answer, Ask::Manifest, pinned, self.bundle.manifest(digest).is_some())?;
             return Ok(Told { answer, assumed: on_record(lookup) });
         }
         let held = self.held_manifest(digest).ok_or_else(|| not_recorded(Ask::Manifest, pinned))?;
@@ -113,6 +125,7 @@ impl Transport for Carried {
         let digest = pinned.digest().ok_or_else(|| not_recorded(Ask::Blob, pinned))?;
         if let Some(lookup) = self.lookups.get(Ask::Blob, pinned) {
             let answer = record::blob(lookup, pinned, self.bundle.blob(digest))?;
+            self.not_belied(&answer, Ask::Blob, pinned, self.bundle.has(digest) && self.bundle.manifest(digest).is_none())?;
             return Ok(Told { answer, assumed: on_record(lookup) });
         }
         let held = self.held_blob(digest).ok_or_else(|| not_recorded(Ask::Blob, pinned))?;

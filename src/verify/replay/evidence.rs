@@ -66,7 +66,7 @@ pub(super) fn verify<T: Transport>(
     let evidence = Evidence::look(inquiry, image, digest, wanted, reading)?;
     let (claims, refused) = evidence.judge(verifier);
     let key_mode = matches!(verifier.rules().signer, Signer::Key(_));
-    let options = Options { reading, key_mode, ..Options::default() };
+    let options = Options { reading, key_mode, requirements: verifier.rules().requirements, ..Options::default() };
     let judged = checks::Evidence { verified: &claims, refused: &refused };
     let (error, what) = match wanted {
         Wanted::Attestations => (checks::attestation_error(judged, &options), "verify image attestation signature"),

@@ -22,7 +22,8 @@ pub(super) fn document(report: &Report) -> Value {
     put("result", totals.result(report).into());
     let relaxed = report.carnet.relaxations.iter().map(|relaxation| format!("relaxed by {}", escape_line(&relaxation.flag)));
     let failed = failing.iter().map(|finding| format!("{}: {}", finding.code, escape_line(&finding.message)));
-    let note = relaxed.chain(failed).collect::<Vec<_>>().join("; ");
+    let vouched = report.vouchers().into_iter().map(|by| format!("assumptions vouched for by {}", escape_line(by)));
+    let note = relaxed.chain(vouched).chain(failed).collect::<Vec<_>>().join("; ");
     if !note.is_empty() {
         put("note", note.into());
     }

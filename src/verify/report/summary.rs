@@ -76,6 +76,9 @@ pub(super) fn markdown(report: &Report) -> String {
     for relaxation in &report.carnet.relaxations {
         row("Relaxed", &markdown_code(&relaxation.flag), ":warning:");
     }
+    for by in report.vouchers() {
+        row("Vouched", &markdown_code(by), "");
+    }
     for finding in unsaid(report) {
         let value = markdown_code(&format!("{}: {}", finding.code, finding.message));
         match finding.severity {

@@ -9,12 +9,16 @@ pub enum Format {
     Appstudio,
     /// The verified statements, one per line.
     Attestation,
+    /// The proof as a page.
+    Html,
     /// One compact line.
     Json,
     /// JUnit XML.
     Junit,
     /// What rules saw, one component per line.
     PolicyInput,
+    /// Why the verdict is what it is, conclusion by conclusion.
+    Proof,
     /// SARIF 2.1.0.
     Sarif,
     /// SLSA verification summaries as unsigned in-toto statements, one per line.
@@ -34,6 +38,8 @@ pub enum Format {
 /// What a report must be filled with for a form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
+    /// [`super::Carnet::ledger`].
+    Ledger,
     /// [`super::Material::policy_input`].
     PolicyInput,
     /// [`super::Material::statements`].
@@ -142,14 +148,16 @@ impl Target {
 
 impl Format {
     /// Every format by its name.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("appstudio", Self::Appstudio),
         ("attestation", Self::Attestation),
         // The former name of appstudio.
         ("hacbs", Self::Appstudio),
+        ("html", Self::Html),
         ("json", Self::Json),
         ("junit", Self::Junit),
         ("policy-input", Self::PolicyInput),
+        ("proof", Self::Proof),
         ("sarif", Self::Sarif),
         ("slsa-vsa", Self::SlsaVsa),
         ("summary", Self::Summary),
@@ -176,6 +184,7 @@ impl Format {
     pub fn needs(self) -> Option<Need> {
         match self {
             Self::Attestation => Some(Need::Statements),
+            Self::Html | Self::Proof => Some(Need::Ledger),
             Self::PolicyInput => Some(Need::PolicyInput),
             _ => None,
         }
@@ -184,7 +193,7 @@ impl Format {
     /// Whether the form has a place for what carnet says; the others are documents
     /// of other formats, line by line.
     pub fn has_room(self) -> bool {
-        self.needs().is_none()
+        !matches!(self, Self::Attestation | Self::PolicyInput)
     }
 }
 
@@ -299,7 +308,7 @@ mod tests {
         assert_eq!(parse(&["json", "jsn"]), Err(TargetError::Unknown { format: "jsn".into() }));
         let message = parse(&["JSON"]).unwrap_err().to_string();
         assert!(
-            message.contains("known are appstudio, attestation, hacbs, json, junit, policy-input, sarif, slsa-vsa"),
+            message.contains("known are appstudio, attestation, hacbs, html, json, junit, policy-input, proof, sarif"),
             "{message}"
         );
         assert!(matches!(parse(&["text?show-successes=maybe"]), Err(TargetError::Bool { .. })));

@@ -6,7 +6,7 @@ use carnet_policy::{ComponentOutcome, RuleResult};
 use serde_json::Value;
 
 use super::{
-    Report, TextOptions, Verdict,
+    Report, TextOptions, Trust, Verdict,
     escape::{escape_line, escape_lines},
     totals::Totals,
     wrap::wrap,
@@ -15,6 +15,8 @@ use super::{
 /// Columns of a line, and how far entries are indented.
 const WIDTH: usize = 130;
 const INDENT: usize = 2;
+/// Lines of the forecast; JSON has all of it.
+const ENDINGS: usize = 3;
 
 const DOCS: &str = "For more information about policy issues, see the policy documentation: https://conforma.dev/docs/policy/";
 
@@ -186,7 +188,7 @@ impl Page {
         if let Some(id) = carnet.bundle.content_id {
             self.line(&format!("Content: {id}"));
         }
-        self.line(&format!("Trust: {}", trust(report)));
+        self.trust(&carnet.trust);
         for source in &carnet.sources {
             let line = format!("Source: {} (as {}, by {})", source.url, source.pinned, source.anchor);
             self.line(&escape_line(&line));
@@ -203,6 +205,19 @@ impl Page {
         self.findings(&carnet.findings);
         self.assumptions(report);
         self.relaxations(report);
+    }
+
+    /// Where the trust came from, how old it is, and what ends next.
+    fn trust(&mut self, trust: &Trust) {
+        self.line(&format!("Trust: {}", described(trust)));
+        if let Some(at) = trust.as_of {
+            self.line(&format!("As of: {at}"));
+        }
+        let more = trust.forecast.len().saturating_sub(ENDINGS);
+        for (place, ending) in trust.forecast.iter().take(ENDINGS).enumerate() {
+            let rest = if place + 1 == ENDINGS && more > 0 { format!(" (and {more} later)") } else { String::new() };
+            self.line(&format!("Ends: {}, {}{rest}", ending.until, escape_line(&ending.what)));
+        }
     }
 
     fn findings(&mut self, findings: &[Finding]) {
@@ -261,15 +276,17 @@ fn totals(violations: usize, warnings: usize, successes: usize) -> String {
     format!("Violations: {violations}, Warnings: {warnings}, Successes: {successes}")
 }
 
-fn trust(report: &Report) -> String {
-    let trust = &report.carnet.trust;
+fn described(trust: &Trust) -> String {
     let mut parts = vec![escape_line(&trust.source)];
     if let Some(date) = trust.date {
         parts.push(date.strftime("%Y-%m-%d").to_string());
     }
     match trust.age_days {
         Some(1) => parts.push("1 day old".to_owned()),
+        Some(days) if days < 0 => parts.push(format!("{} days ahead", days.unsigned_abs())),
         Some(days) => parts.push(format!("{days} days old")),
+        // Single keys and certificates say nothing of their time.
+        None if trust.digest.is_some() => parts.push("of unknown age".to_owned()),
         None => {}
     }
     parts.extend(trust.digest.map(|digest| digest.to_string()));

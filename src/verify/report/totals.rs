@@ -38,9 +38,13 @@ impl Totals {
 /// The findings that no violation says already, in the order of the report:
 /// formats that list violations list these beside them.
 pub(super) fn unsaid(report: &Report) -> Vec<&Finding> {
-    let said: BTreeSet<&str> =
-        report.components.iter().flat_map(|component| &component.violations).map(|violation| violation.msg.as_str()).collect();
-    let is_said = |finding: &&Finding| finding.is_failure() && said.contains(finding.message.as_str());
+    // Of another image the same words say nothing of this one.
+    let said: BTreeSet<(&str, &str)> = report
+        .components
+        .iter()
+        .flat_map(|component| component.violations.iter().map(|violation| (&*component.container_image, &*violation.msg)))
+        .collect();
+    let is_said = |finding: &&Finding| finding.is_failure() && said.contains(&(&*finding.subject, &*finding.message));
     report.carnet.findings.iter().filter(|finding| !is_said(finding)).collect()
 }
 

@@ -62,6 +62,17 @@ pub(super) fn slsa(report: &Report) -> Vec<Value> {
     report.ordered().into_iter().filter_map(|component| statement(report, component, whole)).collect()
 }
 
+/// What SLSA's summary has no field for.
+fn extension(report: &Report) -> Value {
+    let carnet = &report.carnet;
+    let mut members = json!({"bundle": carnet.bundle, "trust": carnet.trust, "relaxations": carnet.relaxations});
+    let vouchers = report.vouchers();
+    if !vouchers.is_empty() {
+        members["assumptionsVouchedBy"] = json!(vouchers);
+    }
+    members
+}
+
 fn statement(report: &Report, component: &ComponentOutcome, whole: bool) -> Option<Value> {
     let (name, digest) = component.container_image.rsplit_once('@')?;
     let digest: Digest = digest.parse().ok()?;
@@ -79,10 +90,7 @@ fn statement(report: &Report, component: &ComponentOutcome, whole: bool) -> Opti
     put("verificationResult", if passed { "PASSED" } else { "FAILED" }.into());
     put("verifiedLevels", json!([if passed { "SLSA_BUILD_LEVEL_UNEVALUATED" } else { "FAILED" }]));
     put("slsaVersion", "1.1".into());
-    put(
-        EXTENSION,
-        json!({"bundle": report.carnet.bundle, "trust": report.carnet.trust, "relaxations": report.carnet.relaxations}),
-    );
+    put(EXTENSION, extension(report));
     Some(json!({
         "_type": STATEMENT,
         "subject": [{"name": name, "digest": {"sha256": digest.to_hex()}}],

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::escape::is_dangerous;
 
 /// Renders the document.
-pub(crate) fn render(document: &Value) -> String {
+pub fn render(document: &Value) -> String {
     let mut out = String::new();
     match document {
         Value::Object(members) if !members.is_empty() => mapping(&mut out, members, 0),
