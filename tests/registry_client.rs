@@ -3,16 +3,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, io::Write as _, net::TcpListener, path::PathBuf, thread, time::Duration};
 
 use carnet_bundle::{Descriptor, Digest, Reference, media};
 use carnet_registry::{
-    Answer, Backoff, BlobError, CredentialFiles, ObstacleKind, Options, Registry,
+    Answer, Backoff, BlobError, CredentialFiles, ObstacleKind, Options, Patience, Registry,
     testing::{Behaviour, Content, Effect, Fault, Route, TestingRegistry},
 };
 
 const REPOSITORY: &str = "demo/app";
 const IMAGE: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+
+/// A client that waits for no longer than a test may.
+fn impatient() -> Registry {
+    let moment = Duration::from_millis(400);
+    let patience = Patience { connect: Duration::from_secs(5), silence: moment, window: moment, least: 1024 };
+    let backoff = Backoff { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
+    let credentials = CredentialFiles::none();
+    Registry::new(Options { credentials, backoff, patience, ..Options::default() }).unwrap()
+}
 
 struct Served {
     registry: TestingRegistry,
@@ -330,4 +339,131 @@ async fn pushed_content_is_served_again() {
     let Answer::Found(manifest) = served.client.manifest(&reference).await else { panic!() };
     assert_eq!(manifest.digest, served.image);
     assert!(matches!(served.client.blob(&reference, &descriptor(b"{}")).await, Answer::Found(_)));
+}
+
+/// A server that says nothing, and one that says a byte now and then, hold nobody
+/// up: nothing is known, and the blob is asked for again from where it stopped.
+#[tokio::test]
+async fn who_waits_for_a_slow_server_gives_up() {
+    for effect in [Effect::Stall, Effect::Trickle(Duration::from_millis(10))] {
+        let mut served = serve(Behaviour::default());
+        served.client = impatient();
+        served.registry.inject(Fault::on(Route::Any, effect.clone()));
+        let reference = served.reference(":v1");
+        let Answer::CouldNotLook(obstacle) = served.client.manifest(&reference).await else { panic!("{effect:?}") };
+        assert_eq!((obstacle.kind, obstacle.status), (ObstacleKind::Unreachable, None), "{effect:?}: {obstacle}");
+        assert_eq!(served.paths("/manifests/v1"), 3, "{effect:?}");
+        let Answer::CouldNotLook(obstacle) = served.client.referrers(&reference, &served.image).await else {
+            panic!("{effect:?}")
+        };
+        assert_eq!(obstacle.kind, ObstacleKind::Unreachable, "{effect:?}");
+
+        served.registry.heal();
+        served.registry.inject(Fault::on(Route::Blob, effect.clone()));
+        let Answer::Found(stream) = served.client.blob(&reference, &served.blob).await else { panic!("{effect:?}") };
+        let error = stream.read().await.unwrap_err();
+        assert!(matches!(error, BlobError::Obstacle(o) if o.kind == ObstacleKind::Unreachable), "{effect:?}");
+
+        served.registry.heal();
+        served.registry.inject(Fault::on(Route::Blob, effect.clone()).times(1));
+        let Answer::Found(stream) = served.client.blob(&reference, &served.blob).await else { panic!("{effect:?}") };
+        assert_eq!(Digest::of(&stream.read().await.unwrap()), served.blob.digest, "{effect:?}");
+        let last = served.registry.served().pop().unwrap();
+        assert!(last.status == 206 && last.from > 0, "{effect:?}: {last:?}");
+    }
+}
+
+/// A head that never ends is silence too.
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Slow: ");
+                while stream.write_all(b"x").is_ok() {
+                    thread::park_timeout(Duration::from_millis(5));
+                }
+            });
+        }
+    });
+    let answer = impatient().manifest(&format!("{address}/demo/app:v1").parse().unwrap()).await;
+    assert!(matches!(&answer, Answer::CouldNotLook(o) if o.kind == ObstacleKind::Unreachable), "{answer:?}");
+}
+
+/// A blob that breaks more often than it is tried, and gets on each time.
+#[tokio::test]
+async fn a_download_that_gets_on_may_break_often() {
+    let served = serve(Behaviour::default());
+    let bytes: Vec<u8> = (0..=255).cycle().take(8 << 20).collect();
+    let blob = descriptor(&bytes);
+    served.registry.change(|content| {
+        content.add_blob(REPOSITORY, &bytes);
+    });
+    served.registry.inject(Fault::on(Route::Blob, Effect::CutAfter(5 << 18)));
+    let Answer::Found(stream) = served.client.blob(&served.reference(""), &blob).await else { panic!() };
+    assert_eq!(Digest::of(&stream.read().await.unwrap()), blob.digest);
+    assert_eq!(served.paths("/blobs/"), 7);
+}
+
+#[tokio::test]
+async fn a_token_for_everybody_is_asked_for_without_a_secret() {
+    let served = serve(Behaviour { anonymous_tokens: true, ..Behaviour::default() });
+    assert!(matches!(served.client.manifest(&served.reference(":v1")).await, Answer::Found(_)));
+    let asked: Vec<_> = served.registry.served().into_iter().map(|served| (served.path, served.authorization)).collect();
+    let asked: Vec<_> = asked.iter().map(|(path, scheme)| (path.split('?').next().unwrap(), scheme.as_str())).collect();
+    assert_eq!(asked, [("/v2/demo/app/manifests/v1", ""), ("/token", ""), ("/v2/demo/app/manifests/v1", "Bearer")]);
+    served.registry.inject(Fault::on(Route::Token, Effect::Answer(200, "application/json".to_owned(), vec![b' '; 1 << 20])));
+    let reference = format!("{}/other/app:v1", served.registry.host()).parse().unwrap();
+    let Answer::CouldNotLook(obstacle) = served.client.manifest(&reference).await else { panic!() };
+    assert!(obstacle.kind == ObstacleKind::Malformed && obstacle.reason.contains("longer than 65536 bytes"), "{obstacle}");
+}
+
+/// The token service and the list of referrers lead to a server that writes down
+/// what it gets: no password, no identity token, and no question about page two.
+#[tokio::test]
+async fn no_secret_goes_where_a_redirect_or_a_link_leads() {
+    let behaviour = || Behaviour { credentials: Some(("user".to_owned(), "pw".to_owned())), ..Behaviour::default() };
+    for entry in [r#"{"auth":"dXNlcjpwdw=="}"#, r#"{"identitytoken":"pw"}"#] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.json");
+        let served = serve_with(behaviour(), CredentialFiles::new(vec![config.clone()]));
+        fs::write(&config, format!(r#"{{"auths":{{"{}":{entry}}}}}"#, served.registry.host())).unwrap();
+        let capture = serve(behaviour());
+        let url = format!("http://{}/token", capture.registry.host());
+        served.registry.inject(Fault::on(Route::Token, Effect::Redirect(url)));
+        let Answer::CouldNotLook(obstacle) = served.client.manifest(&served.reference(":v1")).await else { panic!("{entry}") };
+        assert_eq!(obstacle.kind, ObstacleKind::Denied, "{entry}: {obstacle}");
+        let captured = capture.registry.served();
+        assert!(captured.iter().all(|served| served.method == "GET" && served.authorization.is_empty()), "{entry}: {captured:?}");
+
+        served.registry.heal();
+        let link = format!("<http://{}/v2/{REPOSITORY}/referrers/{}>; rel=\"next\"", capture.registry.host(), served.image);
+        served.registry.inject(Fault::on(Route::Referrers, Effect::Header("link", link)));
+        let answer = served.client.referrers(&served.reference(""), &served.image).await;
+        assert!(matches!(answer, Answer::CouldNotLook(o) if o.reason.contains("another host")), "{entry}");
+        assert_eq!(capture.registry.served().len(), captured.len(), "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_registry_itself_is_sent_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let behaviour = Behaviour { credentials: Some(("user".to_owned(), "pw".to_owned())), ..Behaviour::default() };
+    let served = serve_with(behaviour, CredentialFiles::new(vec![config.clone()]));
+    let text = format!(r#"{{"auths":{{"{}":{{"registrytoken":"opaque-token-0"}}}}}}"#, served.registry.host());
+    fs::write(&config, text).unwrap();
+    assert!(matches!(served.client.manifest(&served.reference(":v1")).await, Answer::Found(_)));
+    assert_eq!(served.paths("/token"), 0);
+}
+
+#[tokio::test]
+async fn how_often_one_may_ask_is_told() {
+    let served = serve(Behaviour::default());
+    served.registry.inject(Fault::on(Route::Manifest, Effect::Limited("0;w=21600".to_owned())));
+    let Answer::CouldNotLook(obstacle) = served.client.manifest(&served.reference(":v1")).await else { panic!() };
+    assert!(obstacle.reason.ends_with("(RateLimit-Remaining: 0;w=21600)"), "{obstacle}");
 }

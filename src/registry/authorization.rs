@@ -1,41 +1,36 @@
 //! Authorization: what to send with a request after a registry answered 401.
 //!
-//! oci-client asks the token service for anonymous users. It has no refresh grant
-//! and no client certificates, and it would send a password to any realm, one that
-//! it has asked for itself. So a secret goes to the realm that was checked here and
-//! to no other.
+//! The realm of the challenge that came with the 401 is checked, and asked, whether
+//! there is a secret or none: whoever answers for a registry must not make this
+//! machine ask what only it can reach.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use carnet_bundle::Reference;
 use http_auth::{ChallengeRef, parser::ChallengeParser};
-use oci_client::{
-    RegistryOperation,
-    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
-    errors::OciDistributionError,
-    secrets::RegistryAuth,
+use reqwest::{
+    header::{HeaderMap, WWW_AUTHENTICATE},
+    redirect,
 };
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use crate::{
     answer::{Obstacle, ObstacleKind},
     credentials::{Credential, CredentialFiles},
-    endpoint::{Endpoint, is_loopback},
-    options::Options,
-    transport::{CONNECT_TIMEOUT, READ_TIMEOUT, RegistryError, USER_AGENT, root_cause},
+    endpoint::{Endpoint, leads_inside},
+    options::{Options, Patience},
+    transport::{Paced, RegistryError, client_builder, root_cause},
 };
 
 /// Longest wait for a credential helper; some ask a smart card or a browser.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Largest answer of a token service, in bytes.
-const TOKEN_SIZE: usize = 64 * 1024;
+const TOKEN_SIZE: u64 = 64 * 1024;
 
 /// What goes into the `Authorization` header.
 #[derive(Clone, Eq, PartialEq)]
@@ -45,12 +40,24 @@ pub(crate) enum Authorization {
     Nothing,
 }
 
+impl Authorization {
+    /// The request with its header.
+    pub(crate) fn apply(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self {
+            Self::Basic { user, password } => request.basic_auth(user, Some(password)),
+            Self::Bearer(token) => request.bearer_auth(token),
+            Self::Nothing => request,
+        }
+    }
+}
+
 /// Keeps one authorization per repository.
 pub(crate) struct Authorizer {
-    over_http: oci_client::Client,
-    over_https: oci_client::Client,
+    /// Follows no redirect: a form with an identity token in it would be sent on.
+    exchange: reqwest::Client,
     files: CredentialFiles,
-    has_identity: bool,
+    patience: Patience,
+    actions: &'static str,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -58,24 +65,12 @@ type Session = Arc<tokio::sync::Mutex<Authorization>>;
 
 impl Authorizer {
     pub(crate) fn new(options: &Options) -> Result<Self, RegistryError> {
-        let pem = |data: &Vec<u8>| Certificate { encoding: CertificateEncoding::Pem, data: data.clone() };
-        let client = |protocol| {
-            let config = ClientConfig {
-                protocol,
-                accept_invalid_certificates: options.allow_insecure,
-                extra_root_certificates: options.authorities.iter().map(pem).collect(),
-                user_agent: USER_AGENT,
-                connect_timeout: Some(CONNECT_TIMEOUT),
-                read_timeout: Some(READ_TIMEOUT),
-                ..ClientConfig::default()
-            };
-            oci_client::Client::try_from(config).map_err(|error| RegistryError::Client(error.to_string()))
-        };
+        let exchange = client_builder(options)?.redirect(redirect::Policy::none()).build();
         Ok(Self {
-            over_http: client(ClientProtocol::Http)?,
-            over_https: client(ClientProtocol::Https)?,
+            exchange: exchange.map_err(|error| RegistryError::Client(root_cause(&error)))?,
             files: options.credentials.clone(),
-            has_identity: options.identity.is_some(),
+            patience: options.patience,
+            actions: if options.push { "pull,push" } else { "pull" },
             sessions: Mutex::default(),
         })
     }
@@ -115,22 +110,24 @@ impl Authorizer {
         reference: &Reference,
         headers: &HeaderMap,
     ) -> Result<Authorization, Obstacle> {
-        let credential = self.credential(reference).await?;
+        let credential = match self.credential(reference).await? {
+            Credential::RegistryToken(token) => return Ok(Authorization::Bearer(token)),
+            credential => credential,
+        };
         let Some(challenge) = bearer_challenge(headers) else {
             return Ok(match credential {
                 Credential::Password { user, password } => Authorization::Basic { user, password },
-                Credential::Anonymous | Credential::IdentityToken(_) => Authorization::Nothing,
+                _ => Authorization::Nothing,
             });
         };
         check_realm(endpoint, &challenge)?;
-        match credential {
-            Credential::IdentityToken(token) => exchange(http, reference, &challenge, &token).await.map(Authorization::Bearer),
-            Credential::Password { user, password } => {
-                ask(http, reference, &challenge, Some((&user, &password))).await.map(Authorization::Bearer)
-            }
-            Credential::Anonymous if self.has_identity => ask(http, reference, &challenge, None).await.map(Authorization::Bearer),
-            Credential::Anonymous => self.anonymous(endpoint, reference).await,
-        }
+        let service = Service { reference, challenge: &challenge, patience: self.patience, actions: self.actions };
+        let token = match credential {
+            Credential::IdentityToken(token) => service.exchange(&self.exchange, http, &token).await,
+            Credential::Password { user, password } => service.ask(http, Some((&user, &password))).await,
+            _ => service.ask(http, None).await,
+        };
+        token.map(Authorization::Bearer)
     }
 
     async fn credential(&self, reference: &Reference) -> Result<Credential, Obstacle> {
@@ -142,23 +139,6 @@ impl Authorizer {
             Ok(Ok(found)) => found.map_err(|error| denied(error.to_string())),
             Ok(Err(error)) => Err(denied(error.to_string())),
             Err(_) => Err(denied(format!("the credential helper did not answer in {} s", HELPER_TIMEOUT.as_secs()))),
-        }
-    }
-
-    async fn anonymous(&self, endpoint: &Endpoint, reference: &Reference) -> Result<Authorization, Obstacle> {
-        let client = if endpoint.scheme == "http" { &self.over_http } else { &self.over_https };
-        let image = oci_client::Reference::with_tag(
-            reference.registry().to_owned(),
-            reference.repository().to_owned(),
-            "latest".to_owned(),
-        );
-        match client.auth(&image, &RegistryAuth::Anonymous, RegistryOperation::Pull).await {
-            Ok(Some(token)) => Ok(Authorization::Bearer(token)),
-            Ok(None) => Ok(Authorization::Nothing),
-            Err(OciDistributionError::RequestError(error)) => {
-                Err(Obstacle::new(ObstacleKind::Unreachable, None, reference.registry(), root_cause(&error)))
-            }
-            Err(error) => Err(Obstacle::new(ObstacleKind::Denied, Some(401), reference.registry(), error.to_string())),
         }
     }
 }
@@ -195,26 +175,14 @@ impl Challenge {
 fn check_realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<(), Obstacle> {
     let denied = |reason: String| Err(Obstacle::new(ObstacleKind::Denied, Some(401), endpoint.host.clone(), reason));
     let host = challenge.realm.host_str().unwrap_or_default();
-    if is_local(host) && !is_local(&endpoint.host) {
-        return denied(format!("the token service is on {host}, which is this machine or its link"));
+    if leads_inside(&endpoint.host, host) {
+        return denied(format!("the token service is on {host}, where the registry has no business"));
     }
     match challenge.realm.scheme() {
         "https" => Ok(()),
         "http" if endpoint.scheme == "http" => Ok(()),
         scheme => denied(format!("the token service is asked over {scheme}, the registry over {}", endpoint.scheme)),
     }
-}
-
-/// Whether `host` is this machine, or an address of the link it is on, such as the
-/// metadata service of a cloud.
-fn is_local(host: &str) -> bool {
-    let address = host.trim_start_matches('[').split(']').next().unwrap_or_default();
-    let is_link = match address.parse().or_else(|_| address.split(':').next().unwrap_or_default().parse()) {
-        Ok(IpAddr::V4(v4)) => v4.is_link_local() || v4.is_unspecified(),
-        Ok(IpAddr::V6(v6)) => v6.is_unicast_link_local() || v6.is_unspecified(),
-        Err(_) => false,
-    };
-    is_link || is_loopback(host)
 }
 
 /// Both names occur, and some services give both.
@@ -226,76 +194,74 @@ struct TokenAnswer {
     access_token: Option<String>,
 }
 
-/// Asks the realm of the challenge for a token (distribution's token
-/// authentication specification).
-async fn ask(
-    http: &reqwest::Client,
-    reference: &Reference,
-    challenge: &Challenge,
-    password: Option<(&str, &str)>,
-) -> Result<String, Obstacle> {
-    let mut url = challenge.realm.clone();
-    url.query_pairs_mut().append_pair("scope", &scope(reference));
-    if let Some(service) = &challenge.service {
-        url.query_pairs_mut().append_pair("service", service);
-    }
-    let request = http.get(url);
-    let request = match password {
-        Some((user, password)) => request.basic_auth(user, Some(password)),
-        None => request,
-    };
-    token(challenge, request, "the credentials were refused").await
+/// The token service of one challenge, asked for one repository.
+struct Service<'a> {
+    reference: &'a Reference,
+    challenge: &'a Challenge,
+    patience: Patience,
+    actions: &'static str,
 }
 
-/// The refresh grant (distribution's OAuth2 token specification).
-async fn exchange(
-    http: &reqwest::Client,
-    reference: &Reference,
-    challenge: &Challenge,
-    token_text: &str,
-) -> Result<String, Obstacle> {
-    let form = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", token_text),
-        ("service", challenge.service.as_deref().unwrap_or_default()),
-        ("scope", &scope(reference)),
-        ("client_id", "carnet"),
-    ];
-    let answer = token(challenge, http.post(challenge.realm.clone()).form(&form), "the identity token was refused").await;
-    match answer {
-        // Services without the refresh grant take the token as a password.
-        Err(obstacle) if matches!(obstacle.status, Some(404 | 405)) => {
-            ask(http, reference, challenge, Some(("<token>", token_text))).await
+impl Service<'_> {
+    /// Asks the realm of the challenge for a token (distribution's token
+    /// authentication specification).
+    async fn ask(&self, http: &reqwest::Client, password: Option<(&str, &str)>) -> Result<String, Obstacle> {
+        let mut url = self.challenge.realm.clone();
+        url.query_pairs_mut().append_pair("scope", &self.scope());
+        if let Some(service) = &self.challenge.service {
+            url.query_pairs_mut().append_pair("service", service);
         }
-        answer => answer,
-    }
-}
-
-fn scope(reference: &Reference) -> String {
-    format!("repository:{}:pull", reference.repository())
-}
-
-/// Sends a request to a token service and reads the token.
-async fn token(challenge: &Challenge, request: reqwest::RequestBuilder, refusal: &str) -> Result<String, Obstacle> {
-    let place = || format!("{}{}", challenge.realm.host_str().unwrap_or_default(), challenge.realm.path());
-    let unreachable = |error: &reqwest::Error| Obstacle::new(ObstacleKind::Unreachable, None, place(), root_cause(error));
-    let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
-    let status = answer.status();
-    if !status.is_success() {
-        let transient = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-        let kind = if transient { ObstacleKind::Unreachable } else { ObstacleKind::Denied };
-        return Err(Obstacle::new(kind, Some(status.as_u16()), place(), refusal));
-    }
-    let malformed = || Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(), "the answer holds no token");
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > TOKEN_SIZE {
-            return Err(malformed());
+        match password {
+            Some((user, password)) => {
+                self.token(http.get(url).basic_auth(user, Some(password)), "the credentials were refused").await
+            }
+            None => self.token(http.get(url), "anonymous access was refused").await,
         }
     }
-    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed())?;
-    answer.token.or(answer.access_token).filter(|token| !token.is_empty()).ok_or_else(malformed)
+
+    /// The refresh grant (distribution's OAuth2 token specification).
+    async fn exchange(
+        &self,
+        without_redirects: &reqwest::Client,
+        http: &reqwest::Client,
+        token: &str,
+    ) -> Result<String, Obstacle> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+            ("service", self.challenge.service.as_deref().unwrap_or_default()),
+            ("scope", &self.scope()),
+            ("client_id", "carnet"),
+        ];
+        let request = without_redirects.post(self.challenge.realm.clone()).form(&form);
+        match self.token(request, "the identity token was refused").await {
+            // Services without the refresh grant take the token as a password.
+            Err(obstacle) if matches!(obstacle.status, Some(404 | 405)) => self.ask(http, Some(("<token>", token))).await,
+            answer => answer,
+        }
+    }
+
+    fn scope(&self) -> String {
+        format!("repository:{}:{}", self.reference.repository(), self.actions)
+    }
+
+    /// Sends a request to the token service and reads the token.
+    async fn token(&self, request: reqwest::RequestBuilder, refusal: &str) -> Result<String, Obstacle> {
+        let realm = &self.challenge.realm;
+        let place = || format!("{}{}", realm.host_str().unwrap_or_default(), realm.path());
+        let unreachable = |error: &reqwest::Error| Obstacle::new(ObstacleKind::Unreachable, None, place(), root_cause(error));
+        let answer = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let transient = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+            let kind = if transient { ObstacleKind::Unreachable } else { ObstacleKind::Denied };
+            return Err(Obstacle::new(kind, Some(status.as_u16()), place(), refusal));
+        }
+        let malformed = || Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(), "the answer holds no token");
+        let body = Paced::new(answer, self.patience).read(TOKEN_SIZE).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed())?;
+        answer.token.or(answer.access_token).filter(|token| !token.is_empty()).ok_or_else(malformed)
+    }
 }
 
 #[cfg(test)]

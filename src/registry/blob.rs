@@ -7,8 +7,13 @@ use reqwest::{StatusCode, header::CONTENT_RANGE};
 
 use crate::{
     answer::{Answer, Obstacle, ObstacleKind},
-    transport::{Body, Query, Registry, Reply, place, root_cause},
+    endpoint::is_local,
+    transport::{Body, Query, Registry, Reply},
 };
+
+/// Bytes after which a download has got somewhere, and what broke before is
+/// forgiven: a large blob over a bad line breaks more often than a small one.
+const PROGRESS: u64 = 1 << 20;
 
 /// Bytes of a blob as they arrive, unchecked.
 pub type Chunks = BoxStream<'static, Result<Bytes, BlobError>>;
@@ -112,13 +117,31 @@ impl Registry {
     /// A registry that cannot start there sends all of it, and the start is passed
     /// over here.
     pub async fn blob_from(&self, reference: &Reference, descriptor: &Descriptor, from: u64) -> Answer<Chunks> {
-        let source = Source {
-            registry: self.clone(),
-            reference: reference.clone(),
-            url: self.url(reference, &format!("blobs/{}", descriptor.digest)),
-            offset: from,
-            failures: 0,
-        };
+        let url = self.url(reference, &format!("blobs/{}", descriptor.digest));
+        self.open(Some(reference.clone()), url, from).await
+    }
+
+    /// Opens a blob at byte `from` at one of the `urls` of its descriptor: over https,
+    /// never on this machine, and never with credentials. The first place that has
+    /// it answers.
+    pub async fn foreign_blob_from(&self, descriptor: &Descriptor, from: u64) -> Answer<Chunks> {
+        let mut answer = Answer::None { status: None };
+        for url in &descriptor.urls {
+            let asked = match foreign_url(url) {
+                Ok(url) => self.open(None, url, from).await,
+                Err(reason) => Answer::CouldNotLook(Obstacle::new(ObstacleKind::Denied, None, url, reason)),
+            };
+            match asked {
+                found @ Answer::Found(_) => return found,
+                Answer::None { .. } if matches!(answer, Answer::CouldNotLook(_)) => {}
+                other => answer = other,
+            }
+        }
+        answer
+    }
+
+    async fn open(&self, reference: Option<Reference>, url: String, from: u64) -> Answer<Chunks> {
+        let source = Source { registry: self.clone(), reference, url, offset: from, begun: from, failures: 0 };
         match source.open_at_offset().await {
             Err(obstacle) => Answer::CouldNotLook(obstacle),
             Ok((reply, skip)) => match reply.status.as_u16() {
@@ -133,16 +156,18 @@ impl Registry {
 /// A download that knows how far it came.
 struct Source {
     registry: Registry,
-    reference: Reference,
+    reference: Option<Reference>,
     url: String,
     offset: u64,
+    /// Where the last answer began.
+    begun: u64,
     failures: u32,
 }
 
 impl Source {
     async fn open(&self, from: u64) -> Result<Reply, Obstacle> {
         let accept = "application/octet-stream, */*";
-        let query = Query { reference: &self.reference, url: self.url.clone(), accept, read: None, from };
+        let query = Query { reference: self.reference.as_ref(), url: self.url.clone(), accept, read: None, from };
         self.registry.get(&query).await
     }
 
@@ -170,8 +195,8 @@ impl Source {
                     Some(open) => open,
                     None => open.insert(source.reopen().await?),
                 };
-                let Body::Open(response) = &mut reply.body else { return Ok(None) };
-                match response.chunk().await {
+                let Body::Open(body) = &mut reply.body else { return Ok(None) };
+                match body.chunk().await {
                     Ok(None) => return Ok(None),
                     Ok(Some(mut chunk)) => {
                         let known = usize::try_from(*skip).unwrap_or(usize::MAX).min(chunk.len());
@@ -182,12 +207,15 @@ impl Source {
                             return Ok(Some((chunk, (source, open))));
                         }
                     }
-                    Err(error) => {
+                    Err(obstacle) => {
+                        if source.offset.saturating_sub(source.begun) >= PROGRESS {
+                            source.failures = 0;
+                        }
                         source.failures += 1;
                         if source.failures >= source.registry.0.options.backoff.attempts {
-                            let place = place(&reply.url);
-                            return Err(Obstacle::new(ObstacleKind::Unreachable, None, place, root_cause(&error)).into());
+                            return Err(obstacle.into());
                         }
+                        source.begun = source.offset;
                         open = None;
                     }
                 }
@@ -208,5 +236,29 @@ impl Source {
     fn is_rest(&self, reply: &Reply) -> bool {
         let range = reply.headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         range.starts_with(&format!("bytes {}-", self.offset))
+    }
+}
+
+fn foreign_url(text: &str) -> Result<String, &'static str> {
+    let url: reqwest::Url = text.parse().map_err(|_| "not a URL")?;
+    match url.host_str() {
+        _ if url.scheme() != "https" => Err("not https"),
+        Some(host) if !is_local(host) => Ok(url.to_string()),
+        _ => Err("on this machine or its link"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_places_are_asked_over_https_and_never_on_this_machine() {
+        assert!(foreign_url("https://storage.example/layer?x=1").is_ok());
+        for url in
+            ["http://storage.example/", "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "file:///x", "x"]
+        {
+            assert!(foreign_url(url).is_err(), "{url}");
+        }
     }
 }

@@ -27,7 +27,12 @@ pub struct CredentialFiles(Vec<PathBuf>);
 pub(crate) enum Credential {
     Anonymous,
     IdentityToken(String),
-    Password { user: String, password: String },
+    Password {
+        user: String,
+        password: String,
+    },
+    /// What a registry gave out itself; sent as it is.
+    RegistryToken(String),
 }
 
 /// Why a credential file could not be used.
@@ -93,6 +98,11 @@ fn find_in(path: &Path, text: &[u8], reference: &Reference) -> Result<Option<Cre
         .into_iter()
         .find(|key| has("auths", key) || has("credHelpers", key))
         .unwrap_or_else(|| server(reference).to_owned());
+    // docker's file has it; the crate does not read it.
+    let token = config.get("auths").and_then(|auths| auths.get(&key)).and_then(|entry| entry.get("registrytoken"));
+    if let Some(token) = token.and_then(Value::as_str).filter(|token| !token.is_empty()) {
+        return Ok(Some(Credential::RegistryToken(token.to_owned())));
+    }
     match get_credential_from_reader(text, &key) {
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credential::IdentityToken(token))),
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credential::Password { user, password })),
@@ -177,6 +187,8 @@ mod tests {
     fn identity_tokens_are_told_from_passwords() {
         let text = r#"{"auths":{"acr.example":{"identitytoken":"abc","auth":"aG9zdDpwdw=="}}}"#;
         assert!(find(text, "acr.example/x").unwrap() == Some(Credential::IdentityToken("abc".to_owned())));
+        let text = r#"{"auths":{"acr.example":{"registrytoken":"abc"}}}"#;
+        assert!(find(text, "acr.example/x").unwrap() == Some(Credential::RegistryToken("abc".to_owned())));
     }
 
     #[test]

@@ -37,9 +37,9 @@ impl Registry {
     }
 
     async fn fetch(&self, url: reqwest::Url, limit: u64) -> Result<Reply, Failure> {
-        let permit = self.permit(url.authority()).await;
+        let turn = self.turn(url.authority()).await;
         let request = self.0.http.get(url.clone()).header(ACCEPT, "application/json, */*");
         let response = request.send().await.map_err(|error| Failure::of(&error, url.as_str()))?;
-        Reply::read(response, Some(limit), permit).await
+        Reply::read(response, Some(limit), turn).await
     }
 }

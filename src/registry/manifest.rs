@@ -38,7 +38,7 @@ impl Registry {
             (None, None) => "latest".to_owned(),
         };
         let query = Query {
-            reference,
+            reference: Some(reference),
             url: self.url(reference, &format!("manifests/{name}")),
             accept: ACCEPT,
             read: Some(Limits::default().manifest_size),

@@ -23,6 +23,24 @@ pub struct Options {
     pub requests_per_host: usize,
     /// How failed requests are repeated.
     pub backoff: Backoff,
+    /// How long the other side is waited for.
+    pub patience: Patience,
+    /// Ask token services for the right to write too.
+    pub push: bool,
+}
+
+/// How long the other side is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Patience {
+    /// Longest wait for a connection.
+    pub connect: Duration,
+    /// Longest silence: until an answer has begun, and within one.
+    pub silence: Duration,
+    /// Time in which a body must bring [`Self::least`] or end. A server that sends
+    /// a byte now and then is never silent, and would hold a request for ever.
+    pub window: Duration,
+    /// Bytes that a body must bring within [`Self::window`].
+    pub least: u64,
 }
 
 /// How failed requests are repeated.
@@ -46,7 +64,17 @@ impl Default for Options {
             credentials: CredentialFiles::from_env(),
             requests_per_host: 4,
             backoff: Backoff::default(),
+            patience: Patience::default(),
+            push: false,
         }
+    }
+}
+
+impl Default for Patience {
+    /// A kilobyte each second, as package managers want of their mirrors.
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { connect: Duration::from_secs(15), silence: minute, window: minute, least: 60 * 1024 }
     }
 }
 

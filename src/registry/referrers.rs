@@ -45,7 +45,7 @@ impl Registry {
                 break;
             }
             let limit = Limits::default().manifest_size;
-            let query = Query { reference, url, accept: media::OCI_INDEX, read: Some(limit), from: 0 };
+            let query = Query { reference: Some(reference), url, accept: media::OCI_INDEX, read: Some(limit), from: 0 };
             let reply = match self.get(&query).await {
                 Ok(reply) => reply,
                 Err(obstacle) => return Answer::CouldNotLook(obstacle),

@@ -16,6 +16,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use axum::serve::ListenerExt as _;
 pub use content::Content;
 pub use faults::{Effect, Fault, Route};
 use tokio::sync::{Notify, oneshot};
@@ -30,15 +31,30 @@ pub struct Behaviour {
     pub page_size: usize,
     /// User and password that the token service wants.
     pub credentials: Option<(String, String)>,
+    /// Whether a token is wanted that the token service gives to everybody.
+    pub anonymous_tokens: bool,
     /// Whether blobs can be asked for from a byte on.
     pub ranges: bool,
     /// Requests that a token is good for; 0 means for ever.
     pub token_uses: u32,
+    /// Largest body of an upload; more is 413. 0 takes any.
+    pub largest_upload: usize,
+    /// Whether a manifest is refused unless everything that it names is there.
+    pub complete_only: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { referrers_api: true, page_size: 0, credentials: None, ranges: true, token_uses: 0 }
+        Self {
+            referrers_api: true,
+            page_size: 0,
+            credentials: None,
+            anonymous_tokens: false,
+            ranges: true,
+            token_uses: 0,
+            largest_upload: 0,
+            complete_only: false,
+        }
     }
 }
 
@@ -72,9 +88,11 @@ struct State {
     behaviour: Behaviour,
     faults: Vec<Fault>,
     served: Vec<Served>,
+    connections: u64,
     tokens: Tokens,
     hold: Option<Hold>,
     released: Arc<Notify>,
+    uploads: Vec<Vec<u8>>,
 }
 
 /// How many bytes of blobs may still be sent, and who hears when there are none.
@@ -108,16 +126,21 @@ impl TestingRegistry {
             behaviour,
             faults: Vec::new(),
             served: Vec::new(),
+            connections: 0,
             tokens: Tokens::default(),
             hold: None,
             released: Arc::default(),
+            uploads: Vec::new(),
         }));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let router = routes::router(Arc::clone(&state));
+        let serving = Arc::clone(&state);
         let thread = thread::Builder::new().name("testing-registry".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                let counting = Shared::clone(&serving);
+                let listener = listener.tap_io(move |_| lock(&counting).connections += 1);
                 // Not a graceful shutdown: an idle client would hold it up.
                 tokio::select! {
                     _ = axum::serve(listener, router).into_future() => {}
@@ -166,6 +189,11 @@ impl TestingRegistry {
     /// Every request served so far.
     pub fn served(&self) -> Vec<Served> {
         lock(&self.state).served.clone()
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        lock(&self.state).connections
     }
 
     /// Changes what it holds.

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -23,14 +23,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     answer::{Obstacle, ObstacleKind},
     authorization::{Authorization, Authorizer},
-    endpoint::Endpoint,
-    options::Options,
+    endpoint::{Endpoint, leads_inside},
+    options::{Options, Patience},
 };
 
-pub(crate) const USER_AGENT: &str = concat!("carnet/", env!("CARGO_PKG_VERSION"));
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest silence within an answer.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const USER_AGENT: &str = concat!("carnet/", env!("CARGO_PKG_VERSION"));
 const REDIRECTS: usize = 10;
 /// Error documents are a few hundred bytes; some proxies send a page.
 const REFUSAL_SIZE: u64 = 64 * 1024;
@@ -44,7 +41,7 @@ pub struct Registry(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
-    authorizer: Authorizer,
+    pub(crate) authorizer: Authorizer,
     pub(crate) options: Options,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -61,7 +58,8 @@ pub enum RegistryError {
 
 /// What to ask a repository for.
 pub(crate) struct Query<'a> {
-    pub(crate) reference: &'a Reference,
+    /// The repository, whose credentials may be sent. Without one, none are.
+    pub(crate) reference: Option<&'a Reference>,
     pub(crate) url: String,
     pub(crate) accept: &'a str,
     /// Read the body up to so many bytes; `None` leaves it open.
@@ -76,11 +74,11 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     pub(crate) url: reqwest::Url,
     pub(crate) body: Body,
-    _permit: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 pub(crate) enum Body {
-    Open(Response),
+    Open(Paced),
     Read(Bytes),
 }
 
@@ -91,7 +89,7 @@ impl Registry {
     ///
     /// Returns [`RegistryError::Client`] when TLS cannot be set up.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        let http = client(&options)?;
+        let http = client_builder(&options)?.build().map_err(|error| RegistryError::Client(root_cause(&error)))?;
         let authorizer = Authorizer::new(&options)?;
         Ok(Self(Arc::new(Inner { http, authorizer, options, hosts: Mutex::default() })))
     }
@@ -135,18 +133,23 @@ impl Registry {
 
     async fn attempt(&self, query: &Query<'_>) -> Result<Reply, Failure> {
         let inner = &*self.0;
-        let endpoint = Endpoint::of(query.reference, &inner.options);
-        let permit = self.permit(&endpoint.host).await;
-        let used = inner.authorizer.current(query.reference).await;
+        let Some(reference) = query.reference else {
+            let host = query.url.parse().map_or_else(|_| String::new(), |url: reqwest::Url| url.authority().to_owned());
+            let turn = self.turn(&host).await;
+            return Reply::read(self.send(query, &Authorization::Nothing).await?, query.read, turn).await;
+        };
+        let endpoint = Endpoint::of(reference, &inner.options);
+        let turn = self.turn(&endpoint.host).await;
+        let used = inner.authorizer.current(reference).await;
         let mut response = self.send(query, &used).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let headers = response.headers();
-            let renewed = inner.authorizer.renew(&inner.http, &endpoint, query.reference, &used, headers).await?;
+            let renewed = inner.authorizer.renew(&inner.http, &endpoint, reference, &used, headers).await?;
             if renewed != used {
                 response = self.send(query, &renewed).await?;
             }
         }
-        Reply::read(response, query.read, permit).await
+        Reply::read(response, query.read, turn).await
     }
 
     async fn send(&self, query: &Query<'_>, authorization: &Authorization) -> Result<Response, Failure> {
@@ -154,22 +157,18 @@ impl Registry {
         if query.from > 0 {
             request = request.header(RANGE, format!("bytes={}-", query.from));
         }
-        request = match authorization {
-            Authorization::Basic { user, password } => request.basic_auth(user, Some(password)),
-            Authorization::Bearer(token) => request.bearer_auth(token),
-            Authorization::Nothing => request,
-        };
-        request.send().await.map_err(|error| Failure::of(&error, &query.url))
+        authorization.apply(request).send().await.map_err(|error| Failure::of(&error, &query.url))
     }
 
-    pub(crate) async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
+    /// Waits until `host` may be asked once more.
+    pub(crate) async fn turn(&self, host: &str) -> Turn {
         let semaphore = {
             let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
             let permits = || Arc::new(Semaphore::new(self.0.options.requests_per_host.max(1)));
             Arc::clone(hosts.entry(host.to_owned()).or_insert_with(permits))
         };
         match semaphore.acquire_owned().await {
-            Ok(permit) => permit,
+            Ok(permit) => Turn { _permit: permit, patience: self.0.options.patience },
             Err(_) => unreachable!("the semaphore of a host is never closed"),
         }
     }
@@ -177,14 +176,15 @@ impl Registry {
 
 impl Reply {
     /// Takes an answer; its body is read up to `limit`, or left open.
-    pub(crate) async fn read(response: Response, limit: Option<u64>, permit: OwnedSemaphorePermit) -> Result<Self, Failure> {
+    pub(crate) async fn read(response: Response, limit: Option<u64>, turn: Turn) -> Result<Self, Failure> {
         let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
         let limit = if status.is_success() { limit } else { Some(REFUSAL_SIZE) };
+        let paced = Paced::new(response, turn.patience);
         let body = match limit {
-            Some(limit) => Body::Read(read(response, limit).await?),
-            None => Body::Open(response),
+            Some(limit) => Body::Read(paced.read(limit).await?),
+            None => Body::Open(paced),
         };
-        Ok(Self { status, headers, url, body, _permit: permit })
+        Ok(Self { status, headers, url, body, _turn: turn })
     }
 
     /// The obstacle that an answer of this status is.
@@ -195,10 +195,14 @@ impl Reply {
             _ if is_transient(self.status) || self.status.is_server_error() => ObstacleKind::Unreachable,
             _ => ObstacleKind::Malformed,
         };
-        let reason = match self.message() {
+        let mut reason = match self.message() {
             Some(message) => format!("{}: {message}", self.status),
             None => self.status.to_string(),
         };
+        // Docker Hub says with this how often one may ask, such as `0;w=21600`.
+        if let Some(left) = self.headers.get("ratelimit-remaining").and_then(|value| value.to_str().ok()) {
+            reason.push_str(&format!(" (RateLimit-Remaining: {left})"));
+        }
         Obstacle::new(kind, Some(status), place(&self.url), reason)
     }
 
@@ -240,7 +244,7 @@ impl Reply {
 
 /// Sets up the one way in which everything here is asked: our TLS provider, the
 /// operator's authorities, no credentials to another host.
-fn client(options: &Options) -> Result<reqwest::Client, RegistryError> {
+pub(crate) fn client_builder(options: &Options) -> Result<reqwest::ClientBuilder, RegistryError> {
     // An error says that a provider is there already; the process has one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let error = |error: reqwest::Error| RegistryError::Client(root_cause(&error));
@@ -249,8 +253,8 @@ fn client(options: &Options) -> Result<reqwest::Client, RegistryError> {
         .tls_danger_accept_invalid_certs(options.allow_insecure)
         .redirect(redirect::Policy::custom(follow))
         .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT);
+        .connect_timeout(options.patience.connect)
+        .read_timeout(options.patience.silence);
     for pem in &options.authorities {
         let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(error)?;
         if authorities.is_empty() {
@@ -261,7 +265,7 @@ fn client(options: &Options) -> Result<reqwest::Client, RegistryError> {
     if let Some(pem) = &options.identity {
         builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(error)?);
     }
-    builder.build().map_err(error)
+    Ok(builder)
 }
 
 /// An attempt that brought no answer.
@@ -284,22 +288,61 @@ impl From<Obstacle> for Failure {
     }
 }
 
-async fn read(mut response: Response, limit: u64) -> Result<Bytes, Failure> {
-    let url = response.url().clone();
-    let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of(&error, url.as_str()))? {
-        body.extend_from_slice(&chunk);
-        if u64::try_from(body.len()).is_ok_and(|length| length <= limit) {
-            continue;
-        }
-        if !status.is_success() {
-            break;
-        }
-        let reason = format!("the answer is longer than {limit} bytes");
-        return Err(Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(&url), reason).into());
+/// The right to ask a host, for as long as its answer is read.
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+    patience: Patience,
+}
+
+/// A body that has to keep coming.
+pub(crate) struct Paced {
+    response: Response,
+    patience: Patience,
+    /// Time waited for the other side in this window; what is done with the bytes
+    /// meanwhile is not its fault.
+    waited: Duration,
+    brought: u64,
+}
+
+impl Paced {
+    pub(crate) fn new(response: Response, patience: Patience) -> Self {
+        Self { response, patience, waited: Duration::ZERO, brought: 0 }
     }
-    Ok(body.into())
+
+    /// The next bytes.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Obstacle> {
+        let begun = Instant::now();
+        let chunk = self.response.chunk().await.map_err(|error| Failure::of(&error, self.response.url().as_str()).obstacle)?;
+        self.waited += begun.elapsed();
+        self.brought += chunk.as_ref().map_or(0, |chunk| u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if self.waited < self.patience.window || chunk.is_none() {
+            return Ok(chunk);
+        }
+        if self.brought < self.patience.least {
+            let reason = format!("no more than {} bytes in {:.1?}", self.brought, self.waited);
+            return Err(Obstacle::new(ObstacleKind::Unreachable, None, place(self.response.url()), reason));
+        }
+        (self.waited, self.brought) = (Duration::ZERO, 0);
+        Ok(chunk)
+    }
+
+    /// All of it, up to `limit` bytes.
+    pub(crate) async fn read(mut self, limit: u64) -> Result<Bytes, Obstacle> {
+        let status = self.response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if u64::try_from(body.len()).is_ok_and(|length| length <= limit) {
+                continue;
+            }
+            if !status.is_success() {
+                break;
+            }
+            let reason = format!("the answer is longer than {limit} bytes");
+            return Err(Obstacle::new(ObstacleKind::Malformed, Some(status.as_u16()), place(self.response.url()), reason));
+        }
+        Ok(body.into())
+    }
 }
 
 /// Follows redirects, but never from https into the clear. reqwest drops the
@@ -308,6 +351,10 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
     if from_https && attempt.url().scheme() != "https" {
         return attempt.error("the registry redirects from https to http");
+    }
+    let host = |url: &reqwest::Url| url.host_str().unwrap_or_default().to_owned();
+    if attempt.previous().last().is_some_and(|from| leads_inside(&host(from), &host(attempt.url()))) {
+        return attempt.error("the registry redirects to an address where it has no business");
     }
     if attempt.previous().len() > REDIRECTS {
         return attempt.error("too many redirects");

@@ -8,16 +8,24 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::Value;
+
+use crate::golden_layouts::{layouts, verifier};
 
 /// Where the git repositories are, in inputs and expectations.
 const GIT: &str = "@GIT@";
 
 /// A recorded run.
+#[derive(Clone)]
 pub(crate) struct Case {
     root: PathBuf,
     name: String,
     given: Given,
+    /// Where the recording had the repositories, for what names them by path.
+    recorded_git: Option<String>,
+    /// A folder that the case names and that is not part of it.
+    pub(crate) beside: Option<(&'static str, PathBuf)>,
+    /// A repository in which everything that is asked for is not there.
+    pub(crate) empty: Option<&'static str>,
     /// An image to export instead of those of the case.
     pub(crate) exports: Option<String>,
     /// Exit status as carnet counts.
@@ -29,7 +37,7 @@ pub(crate) struct Case {
     pub(crate) volatile: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Given {
     args: Vec<String>,
     env: BTreeMap<String, String>,
@@ -46,10 +54,13 @@ pub(crate) struct Outcome {
 }
 
 impl Case {
-    pub(crate) fn read(root: &Path, name: &str) -> Self {
+    /// Reads a case; `recorded_git` is where the recording had the repositories,
+    /// when a file in one of them names that folder.
+    pub(crate) fn read(root: &Path, name: &str, recorded_git: Option<&str>) -> Self {
         let folder = root.join(name);
-        let git = root.join("git").display().to_string();
-        let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap_or_default().replace(GIT, &git);
+        let here = root.join("git").display().to_string();
+        let there = recorded_git.unwrap_or(&here);
+        let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap_or_default().replace(GIT, there);
         let given: Given = serde_json::from_str(&text("cmd.json")).unwrap();
         let written = fs::read_dir(folder.join("expect/files")).into_iter().flatten();
         let names = written.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -61,7 +72,20 @@ impl Case {
             _ => 2,
         };
         let volatile = serde_json::from_str(&text("volatile.json")).unwrap_or_default();
-        Self { root: root.to_owned(), name: name.to_owned(), given, exports: None, exit, stdout, files, volatile }
+        let recorded_git = recorded_git.map(str::to_owned);
+        Self {
+            root: root.to_owned(),
+            name: name.to_owned(),
+            given,
+            recorded_git,
+            exports: None,
+            beside: None,
+            empty: None,
+            exit,
+            stdout,
+            files,
+            volatile,
+        }
     }
 
     /// Exports the images of the case and judges the archive with its arguments
@@ -72,6 +96,9 @@ impl Case {
         copy(&self.root.join(&self.name), &folder, &self.root.join("git").display().to_string());
         for shared in ["keys", "trust"] {
             copy(&self.root.join(shared), &place.path().join(shared), "");
+        }
+        if let Some((name, there)) = &self.beside {
+            std::os::unix::fs::symlink(there, folder.join(name)).unwrap();
         }
         let archive = place.path().join("app.tar");
         let exported = self.export(&folder, &archive);
@@ -106,6 +133,11 @@ impl Case {
         let export = |arguments: &[String]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_carnet"));
             command.current_dir(folder).arg("export").args(arguments).arg("-o").arg(archive);
+            if let Some(there) = &self.recorded_git {
+                let here = self.root.join("git").display().to_string();
+                command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", format!("url.file://{here}/.insteadOf"));
+                command.env("GIT_CONFIG_VALUE_0", format!("file://{there}/"));
+            }
             command.args(["--quiet", "--no-preflight", "--no-cache"]).output().unwrap()
         };
         let first = export(&with_policy);
@@ -113,10 +145,12 @@ impl Case {
     }
 
     fn export_arguments(&self, folder: &Path) -> Vec<String> {
-        let refs: Value = serde_json::from_slice(&fs::read(self.root.join("images/refs.json")).unwrap()).unwrap();
-        let mut arguments = Vec::new();
-        for (repository, entry) in refs["repositories"].as_object().unwrap() {
-            let layout = self.root.join(entry["layout"].as_str().unwrap());
+        let mut arguments = layouts();
+        if let Some(repository) = self.empty {
+            let layout = folder.join("empty");
+            fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+            fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+            fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
             arguments.extend(["--from".to_owned(), format!("{repository}=oci:{}", layout.display())]);
         }
         if let Some(image) = &self.exports {
@@ -144,13 +178,6 @@ impl Case {
         let joined = || args.iter().find_map(|arg| arg.split_once('=').filter(|(name, _)| names.contains(name)));
         apart.map(|(_, value)| value.as_str()).or_else(|| joined().map(|(_, value)| value))
     }
-}
-
-/// The verifier that was built beside `carnet`.
-pub(crate) fn verifier() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_carnet")).with_file_name("carnet-verify");
-    assert!(path.exists(), "{} is missing: build the workspace first (cargo build --workspace)", path.display());
-    path
 }
 
 fn is_place(folder: &Path, policy: &str) -> bool {

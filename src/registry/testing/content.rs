@@ -93,6 +93,37 @@ impl Content {
         digest
     }
 
+    /// Whether `repository` holds the blob.
+    pub fn has_blob(&self, repository: &str, digest: &Digest) -> bool {
+        self.repositories.get(repository).is_some_and(|held| held.blobs.contains_key(digest))
+    }
+
+    /// The manifest that `reference`, a tag or a digest, stands for in `repository`.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<(Digest, Bytes)> {
+        let held = self.repositories.get(repository)?;
+        let digest = held.resolve(reference)?;
+        held.manifests.get(&digest).map(|stored| (digest, stored.bytes.clone()))
+    }
+
+    /// Every tag of `repository`.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        self.repositories.get(repository).map(|held| held.tags.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn mount(&mut self, from: &str, to: &str, digest: &Digest) -> bool {
+        let Some(blob) = self.repositories.get(from).and_then(|held| held.blobs.get(digest)).cloned() else { return false };
+        self.repositories.entry(to.to_owned()).or_default().blobs.insert(*digest, blob);
+        true
+    }
+
+    /// Whether everything that `manifest` names is in `repository`.
+    pub(super) fn holds(&self, repository: &str, manifest: &Manifest) -> bool {
+        let Some(held) = self.repositories.get(repository) else { return false };
+        let mut blobs = manifest.config().into_iter().chain(manifest.layers());
+        blobs.all(|blob| held.blobs.contains_key(&blob.digest))
+            && manifest.children().iter().all(|child| held.manifests.contains_key(&child.digest))
+    }
+
     /// Points `tag` at a manifest.
     pub fn tag(&mut self, repository: &str, tag: &str, digest: Digest) {
         self.repositories.entry(repository.to_owned()).or_default().tags.insert(tag.to_owned(), digest);

@@ -26,10 +26,14 @@ pub enum Route {
     Blob,
     /// `/v2/<name>/manifests/`.
     Manifest,
+    /// A write to `/v2/<name>/manifests/`; a refusal writes nothing.
+    PutManifest,
     /// `/v2/<name>/referrers/`.
     Referrers,
     /// The token service.
     Token,
+    /// A write to `/v2/<name>/blobs/uploads/`; a refusal writes nothing.
+    Upload,
 }
 
 /// What happens instead of the right answer.
@@ -45,6 +49,8 @@ pub enum Effect {
     CutAfter(usize),
     /// The right answer with this header in place of its own.
     Header(&'static str, String),
+    /// 429 with `RateLimit-Remaining`, as Docker Hub sends it.
+    Limited(String),
     /// The right answer with one byte more.
     Longer,
     /// The manifest of this digest, whatever was asked for.
@@ -55,6 +61,8 @@ pub enum Effect {
     Stall,
     /// An error document with this status.
     Status(u16),
+    /// The right body, one byte after the other with this pause between them.
+    Trickle(Duration),
     /// 429 with `Retry-After`.
     TooManyRequests(Duration),
 }
@@ -99,6 +107,12 @@ impl Fault {
     pub fn once_for_each_path(mut self) -> Self {
         self.struck = Some(BTreeSet::new());
         self
+    }
+
+    /// Whether a request that meets this effect is refused before anything is done.
+    pub(super) fn refuses(effect: Option<&Effect>) -> bool {
+        let refusals = [Effect::Status(0), Effect::TooManyRequests(Duration::ZERO), Effect::Answer(0, String::new(), Vec::new())];
+        effect.is_some_and(|effect| refusals.iter().any(|one| std::mem::discriminant(one) == std::mem::discriminant(effect)))
     }
 
     /// The effect on this request, if there is one.

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{
-    Effect, Route, Served, Shared,
+    Effect, Fault, Route, Served, Shared,
     content::{Repository, StoredBlob},
     lock, push,
 };
@@ -64,15 +64,16 @@ async fn serve(Extract(state): Extract<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let route = route(&path);
+    let route = route(&parts.method, &path);
     let effect = lock(&state).faults.iter_mut().find_map(|fault| fault.strike(route, &path));
     let plain = match parts.method {
         Method::GET | Method::HEAD => answer(&state, &path, &query, &parts.headers, effect.as_ref()),
         _ => match axum::body::to_bytes(body, UPLOAD).await {
             Ok(form) if path == "/token" => refresh(&state, &form),
-            Ok(body) if is_authorized(&state, &parts.headers) => {
-                push::answer(&mut lock(&state).content, &parts.method, &path, &query, &parts.headers, body)
-            }
+            Ok(body) if is_authorized(&state, &parts.headers) => match Fault::refuses(effect.as_ref()) {
+                true => Plain::error(500, "FAULT"),
+                false => push::answer(&mut lock(&state), &parts.method, &path, &query, &parts.headers, body),
+            },
             Ok(_) => unauthorized(&parts.headers),
             Err(_) => Plain::error(413, "SIZE_INVALID"),
         },
@@ -89,9 +90,14 @@ async fn serve(Extract(state): Extract<Shared>, request: Request) -> Response {
     respond(&state, plain, parts.method == Method::HEAD, effect).await
 }
 
-fn route(path: &str) -> Route {
+fn route(method: &Method, path: &str) -> Route {
+    let writes = !matches!(*method, Method::GET | Method::HEAD);
     if path == "/token" {
         Route::Token
+    } else if writes && path.contains("/manifests/") {
+        Route::PutManifest
+    } else if writes && path.contains("/blobs/uploads/") {
+        Route::Upload
     } else if path.contains("/manifests/") {
         Route::Manifest
     } else if path.contains("/blobs/") {
@@ -114,6 +120,9 @@ fn answer(state: &Shared, path: &str, query: &str, headers: &HeaderMap, effect: 
         return Plain::new(200, "application/json", "{}");
     }
     let state = lock(state);
+    if path.contains("/blobs/uploads/") {
+        return push::progress(&state, path);
+    }
     let Some((name, sort, reference)) = split(path) else { return Plain::error(404, "NAME_UNKNOWN") };
     let Some(repository) = state.content.repository(name) else { return Plain::error(404, "NAME_UNKNOWN") };
     match sort {
@@ -210,7 +219,7 @@ fn is_authorized(state: &Shared, headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let right = given == format!("Bearer {}", current_token(state));
     let mut state = lock(state);
-    if state.behaviour.credentials.is_none() {
+    if state.behaviour.credentials.is_none() && !state.behaviour.anonymous_tokens {
         return true;
     }
     if right && state.behaviour.token_uses > 0 {
@@ -248,10 +257,15 @@ fn spoil(plain: Plain, effect: &Effect) -> Plain {
         Effect::Status(401) => Plain::error(401, "UNAUTHORIZED").with(header::WWW_AUTHENTICATE, "Basic realm=\"x\""),
         // Clients that try again need not wait for a test.
         Effect::Status(status) => Plain::error(*status, "FAULT").with(header::RETRY_AFTER, "0"),
+        Effect::Limited(left) => Plain::error(429, "TOOMANYREQUESTS")
+            .with(header::RETRY_AFTER, "0")
+            .with(header::HeaderName::from_static("ratelimit-remaining"), left.clone()),
         Effect::TooManyRequests(pause) => {
             Plain::error(429, "TOOMANYREQUESTS").with(header::RETRY_AFTER, pause.as_secs().to_string())
         }
-        Effect::Corrupt | Effect::CutAfter(_) | Effect::Longer | Effect::Manifest(_) | Effect::Stall => plain,
+        Effect::Corrupt | Effect::CutAfter(_) | Effect::Longer | Effect::Manifest(_) | Effect::Stall | Effect::Trickle(_) => {
+            plain
+        }
     }
 }
 
@@ -299,6 +313,13 @@ fn spoiled(bytes: Bytes, effect: Option<Effect>) -> Body {
             Body::from_stream(stream::iter([Ok(part)]).chain(cut))
         }
         Some(Effect::Stall) => Body::from_stream(stream::iter([Ok::<_, io::Error>(bytes.slice(..1))]).chain(stream::pending())),
+        Some(Effect::Trickle(pause)) => Body::from_stream(stream::iter(0..bytes.len()).then(move |at| {
+            let byte = bytes.slice(at..=at);
+            async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, io::Error>(byte)
+            }
+        })),
         _ => Body::from(bytes),
     }
 }
