@@ -9,48 +9,18 @@ mod image;
 #[path = "export_support.rs"]
 mod support;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
-use carnet_bundle::{Digest, Inventory, inventory::Method, media};
+use carnet_bundle::{Digest, Inventory, inventory::Method};
 use carnet_registry::testing::{Behaviour, Content, Effect, Fault, Route, TestingRegistry};
-use image::{Layout, Seeded, on};
-use serde_json::{Value, json};
+use image::{Layout, Seeded, graph};
+use serde_json::json;
 use support::{export, open_archive, without_places};
-
-/// An index of three platforms with evidence about the index, about each platform
-/// and about evidence, layers that are shared, and a nested index.
-fn graph(path: &Path) -> (Layout, usize) {
-    let mut random = Seeded(3);
-    let mut layout = Layout::new(path);
-    let shared = random.bytes(70_000);
-    let images: Vec<_> = (0..3).map(|_| layout.image(&[shared.clone(), random.bytes(150_000), random.bytes(9)])).collect();
-    let inner = layout.index(&[on(&images[2], "linux/arm/v7")]);
-    let index = layout.index(&[on(&images[0], "linux/amd64"), on(&images[1], "linux/arm64"), inner.clone()]);
-    let mut pieces = 0;
-    let mut refer = |subject: &Value, n: usize| {
-        let payload = layout.blob("application/spdx+json", format!("{{\"n\":{pieces}}}").as_bytes());
-        let config = layout.blob(media::OCI_EMPTY, b"{}");
-        pieces += 1;
-        layout.manifest(json!({
-            "artifactType": format!("application/x-{n}"), "config": config, "layers": [payload], "subject": plain(subject),
-        }))
-    };
-    for subject in images.iter().chain([&inner, &index]) {
-        let about = [refer(subject, 1), refer(subject, 2)];
-        refer(&about[0], 3);
-    }
-    layout.tag("v1", &index);
-    (layout, pieces)
-}
-
-fn plain(descriptor: &Value) -> Value {
-    json!({ "mediaType": descriptor["mediaType"], "digest": descriptor["digest"], "size": descriptor["size"] })
-}
 
 struct Stage {
     folder: tempfile::TempDir,
     registry: TestingRegistry,
-    pieces: usize,
+    pieces: BTreeMap<Digest, usize>,
 }
 
 impl Stage {
@@ -114,12 +84,9 @@ fn the_inventory_is_the_graph_that_was_pushed() {
     let stage = Stage::new(Behaviour::default());
     stage.archive(&[]);
     let api = stage.inventory();
-    assert_eq!((api.evidence.len(), stage.pieces), (15, 15));
     let mut about: BTreeMap<Digest, usize> = BTreeMap::new();
     api.evidence.iter().for_each(|entry| *about.entry(entry.subject).or_default() += 1);
-    let mut counts: Vec<_> = about.values().copied().collect();
-    counts.sort_unstable();
-    assert_eq!(counts, [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+    assert_eq!((api.evidence.len(), about), (15, stage.pieces.clone()));
     let fallback = Stage::new(Behaviour { referrers_api: false, ..Behaviour::default() });
     fallback.archive(&[]);
     assert_eq!(without_places(fallback.inventory()), without_places(api.clone()));
@@ -167,4 +134,34 @@ fn nothing_is_asked_for_twice() {
     let authentication = served.iter().filter(|served| served.status == 401 || served.path.starts_with("/token")).count();
     assert!(authentication < 10, "{authentication}");
     assert_eq!(served.len(), count + 1 + (4 + count) + places + authentication);
+    // Connections are kept: a few for all of them.
+    assert!(registry.connections() <= 12, "{}", registry.connections());
+}
+
+/// Where things lie on the exporter's machine is nobody else's business, and does
+/// not show.
+#[test]
+fn folders_of_the_exporter_do_not_show() {
+    let epoch = [("SOURCE_DATE_EPOCH", "1764000000")];
+    let mut archives = Vec::new();
+    let name = "a-name-that-nothing-else-has";
+    for n in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join(format!("{name}-{n}"));
+        let (mut layout, _) = graph(&home.join("layout"));
+        let image = layout.image(&[b"another".to_vec()]);
+        layout.tag("other", &image);
+        fs::write(home.join("images.yaml"), "components: [{ name: a, containerImage: 'r.example/demo/app:other' }]").unwrap();
+        let path = |name: &str| home.join(name).to_str().unwrap().to_owned();
+        let (from, output, images) = (format!("oci:{}", path("layout")), path("out.tar"), path("images.yaml"));
+        let arguments = ["r.example/demo/app:v1", "--from", &from, "--images", &images, "-q", "-o", &output];
+        let ended = support::export_with(&arguments, &epoch);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let bytes = fs::read(&output).unwrap();
+        assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()));
+        let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+        assert!(has(br#""source":"oci-layout""#) && has(b"carnet-collection"));
+        archives.push(Digest::of(&bytes));
+    }
+    assert_eq!(archives[0], archives[1]);
 }

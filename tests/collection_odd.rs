@@ -212,3 +212,79 @@ fn an_index_that_lists_its_own_subject_is_no_evidence() {
         (LookResult::None, "listed-manifest-of-other-subject", 0)
     );
 }
+
+/// The digest of a reference decides; where its tag is by now is told.
+#[test]
+fn a_tag_that_is_elsewhere_by_now_is_told() {
+    let registry = serve("local-sigstore/app", Behaviour::default());
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.tar");
+    let reference = format!("{}/demo/app:v1@{APP}", registry.host());
+    let run = || export(&[&reference, "--no-progress", "-o", output.to_str().unwrap()]);
+    let ended = run();
+    assert!(ended.code == 0 && !ended.stderr.contains("the tag v1 is"), "{ended:?}");
+    let mut other = Digest::of(b"");
+    registry.change(|content| {
+        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media::OCI_INDEX);
+        other = content.add_manifest("demo/app", Some("v1"), media::OCI_INDEX, text.as_bytes());
+    });
+    let ended = run();
+    assert!(ended.code == 0 && ended.stderr.contains(&format!("the tag v1 is {other} now")), "{ended:?}");
+    assert_eq!(open_archive(&output).0.subjects[0].digest.to_string(), APP);
+}
+
+/// A repository that does not exist answers "none" to every question.
+#[test]
+fn a_place_without_any_evidence_is_told() {
+    let registry = serve("local-sigstore/app", Behaviour::default());
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.tar");
+    let (reference, other) = (format!("{}/demo/app:v1", registry.host()), format!("{}/demo/ap", registry.host()));
+    let ended = export(&[&reference, "--evidence-repository", &other, "--no-progress", "-o", output.to_str().unwrap()]);
+    assert!(ended.code == 0 && ended.stderr.contains(&format!("there is no evidence in {other}; check")), "{ended:?}");
+}
+
+/// A mirror is asked for what a digest proves and for nothing else; whatever it
+/// lacks or gets wrong comes from the registry.
+#[test]
+fn a_mirror_is_asked_by_digest_and_believed_in_nothing() {
+    let registry = serve("local-sigstore/multi", Behaviour::default());
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.tar");
+    let collect_with = |extra: &[&str]| {
+        let reference = format!("{}/demo/app:v1", registry.host());
+        let base = [reference.as_str(), "--reproducible", "-q", "-o", output.to_str().unwrap()];
+        let ended = export(&[base.as_slice(), extra].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        fs::read(&output).unwrap()
+    };
+    let want = collect_with(&[]);
+    let serve_mirror = || {
+        let mut content = Content::new();
+        content.add_layout("mirrored/app", &testdata("layouts/local-sigstore/multi")).unwrap();
+        TestingRegistry::start(content, Behaviour::default()).unwrap()
+    };
+    for (effect, whole) in [
+        (None, true),
+        (Some(Effect::Status(404)), false),
+        (Some(Effect::Status(503)), false),
+        (Some(Effect::Corrupt), false),
+        (Some(Effect::Longer), false),
+    ] {
+        let mirror = serve_mirror();
+        if let Some(effect) = effect.clone() {
+            mirror.inject(Fault::on(Route::Any, effect));
+        }
+        let before = registry.served().len();
+        let flag = format!("{}/demo={}/mirrored", registry.host(), mirror.host());
+        assert!(collect_with(&["--mirror", &flag]) == want, "{effect:?}");
+        let by_digest = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("sha256:"));
+        for served in mirror.served() {
+            assert!(by_digest(&served.path) && !served.path.contains("/referrers/"), "{effect:?}: {served:?}");
+        }
+        let asked: Vec<_> = registry.served().split_off(before);
+        let asked: Vec<_> =
+            asked.iter().filter(|served| by_digest(&served.path) && !served.path.contains("/referrers/")).collect();
+        assert_eq!(asked.is_empty(), whole, "{effect:?}: {asked:?}");
+    }
+}

@@ -121,11 +121,13 @@ fn required_evidence_that_is_not_there_is_said() {
 #[test]
 fn images_are_written_with_tag_and_digest() {
     let stage = Stage::new();
-    let images = stage.write("images.yaml", "components:\n  - name: \"my: app\"\n    containerImage: r.example/demo/app:v1\n");
+    let source = "source: {\"git\": {\"url\":\"https://git.example/app\",\"revision\":\"main\"}}";
+    let component = "  - name: \"my: app\"\n    containerImage";
+    let images = stage.write("images.yaml", &format!("components:\n{component}: r.example/demo/app:v1\n    {source}\n"));
     let pinned = stage.path("pinned.yaml");
     let ended = stage.export("app", &["--images", &images, "--pin-images", &pinned]);
     assert_eq!(ended.code, 0, "{ended:?}");
-    let want = format!("components:\n  - name: \"my: app\"\n    containerImage: \"r.example/demo/app:v1@{APP}\"\n");
+    let want = format!("components:\n{component}: \"r.example/demo/app:v1@{APP}\"\n    {source}\n");
     assert_eq!(fs::read_to_string(&pinned).unwrap(), want);
     // What is written is what is read.
     let ended = stage.export("app", &["--images", &pinned, "--pin-images", &stage.path("again.yaml")]);

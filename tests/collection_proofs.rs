@@ -12,7 +12,12 @@ mod support;
 use std::{fs, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use carnet_bundle::{Bundle, Digest, Limits, archive::Archive, media, open};
+use carnet_bundle::{
+    Bundle, Digest, Limits,
+    archive::Archive,
+    inventory::{LookResult, Method},
+    media, open,
+};
 use carnet_registry::testing::{Behaviour, Content, Effect, Fault, Route, TestingRegistry};
 use image::Layout;
 use log::Log;
@@ -41,7 +46,8 @@ impl Stage {
         layout.tag("v1", &image);
         layout.tag(&format!("sha256-{}.sig", image::digest(&image).to_hex()), &signature);
         let server = TestingRegistry::start(Content::new(), Behaviour::default()).unwrap();
-        let stage = Self { folder, log, server };
+        let mut stage = Self { folder, log, server };
+        stage.log.origin = stage.server.host();
         fs::write(stage.path("root.json"), stage.log.trusted_root(&stage.url())).unwrap();
         stage
     }
@@ -79,6 +85,18 @@ impl Stage {
         assert_eq!(opened.findings, []);
         opened.bundle.unwrap()
     }
+
+    /// The receipts of what logs were asked: where, the answer, the status, the note.
+    fn receipts(&self) -> Vec<(String, LookResult, Option<u16>, String)> {
+        let inventory = self.bundle().inventory().clone();
+        let receipts = inventory.looked_for.into_iter().filter(|receipt| receipt.method == Method::LogProof);
+        receipts
+            .map(|receipt| {
+                assert_eq!((receipt.subject, receipt.found), (self.log.leaf(4), u64::from(receipt.result == LookResult::Found)));
+                (receipt.repository, receipt.result, receipt.status, receipt.note)
+            })
+            .collect()
+    }
 }
 
 #[test]
@@ -100,6 +118,7 @@ fn a_promise_becomes_a_proof_beside_the_original() {
     let record = bundle.documents().find(|document| document.media_type == media::COLLECTION_RECORD).unwrap();
     let record: Value = serde_json::from_slice(record.bytes).unwrap();
     assert_eq!(record["proofs"], json!({ "fetched": 1, "unproved": [] }));
+    assert_eq!(stage.receipts(), [(stage.url(), LookResult::Found, Some(200), String::new())]);
 }
 
 #[test]
@@ -124,6 +143,7 @@ fn an_entry_that_the_log_denies_is_an_alarm() {
         "{ended:?}"
     );
     assert!(stage.bundle().inventory().proofs.is_empty());
+    assert_eq!(stage.receipts(), [(stage.url(), LookResult::None, Some(404), "promise-not-kept".to_owned())]);
     fs::remove_file(stage.path("out.tar")).unwrap();
     let ended = stage.export(&["--proofs=require", "-q"]);
     assert!(ended.code == 2 && ended.stderr.contains("1 log entries have no proof"), "{ended:?}");
@@ -145,6 +165,7 @@ fn an_entry_of_another_body_log_index_or_time_is_an_alarm() {
         stage.answer(&answer);
         let ended = stage.export(&["--proofs=fetch"]);
         assert!(ended.code == 1 && ended.stderr.contains("with an entry of another"), "{member}: {ended:?}");
+        assert_eq!(stage.receipts(), [(stage.url(), LookResult::None, None, "promise-not-kept".to_owned())], "{member}");
         assert!(stage.bundle().inventory().proofs.is_empty());
     }
 }
@@ -153,15 +174,15 @@ fn an_entry_of_another_body_log_index_or_time_is_an_alarm() {
 fn a_proof_that_does_not_hold_is_not_stored() {
     type Change = fn(&mut Value);
     let cases: [(&str, Change, &str); 6] = [
-        ("root", |proof| proof["rootHash"] = json!("00".repeat(32)), "another tree head"),
-        ("size", |proof| proof["treeSize"] = json!(6), "another tree head"),
-        ("index", |proof| proof["logIndex"] = json!(3), "does not lead to the signed root"),
-        ("hashes", |proof| proof["hashes"] = json!([]), "does not lead to the signed root"),
-        ("checkpoint", |proof| proof["checkpoint"] = json!(""), "the checkpoint has no signatures"),
+        ("root", |proof| proof["rootHash"] = json!("00".repeat(32)), "tree head mismatch"),
+        ("size", |proof| proof["treeSize"] = json!(6), "tree head mismatch"),
+        ("index", |proof| proof["logIndex"] = json!(3), "inclusion proof: "),
+        ("hashes", |proof| proof["hashes"] = json!([]), "inclusion proof: "),
+        ("checkpoint", |proof| proof["checkpoint"] = json!(""), "no inclusion proof with a checkpoint"),
         (
             "signature",
             |proof| proof["checkpoint"] = json!(proof["checkpoint"].as_str().unwrap().replace("42", "43")),
-            "did not sign",
+            "does not verify",
         ),
     ];
     for (name, change, message) in cases {
@@ -172,17 +193,18 @@ fn a_proof_that_does_not_hold_is_not_stored() {
         stage.answer(&answer);
         let ended = stage.export(&["--proofs=fetch"]);
         assert!(ended.code == 0 && ended.stderr.contains(message), "{name}: {ended:?}");
+        assert_eq!(stage.receipts(), [(stage.url(), LookResult::CouldNotLook, None, "malformed".to_owned())], "{name}");
         assert!(stage.bundle().inventory().proofs.is_empty(), "{name}");
     }
 }
 
 #[test]
 fn a_log_that_does_not_answer_costs_nothing_but_the_proof() {
-    for (effect, message) in [
-        (Effect::Status(503), "503"),
-        (Effect::Status(403), "403"),
-        (Effect::Answer(200, "text/html".to_owned(), b"<html>".to_vec()), "without a proof"),
-        (Effect::Answer(200, "application/json".to_owned(), b"{}".to_vec()), "not one entry"),
+    for (effect, message, status, note) in [
+        (Effect::Status(503), "503", Some(503), "unreachable"),
+        (Effect::Status(403), "403", Some(403), "denied"),
+        (Effect::Answer(200, "text/html".to_owned(), b"<html>".to_vec()), "without a proof", None, "malformed"),
+        (Effect::Answer(200, "application/json".to_owned(), b"{}".to_vec()), "not one entry", None, "malformed"),
     ] {
         let stage = Stage::new();
         stage.server.inject(Fault::on(Route::Any, effect));
@@ -191,6 +213,8 @@ fn a_log_that_does_not_answer_costs_nothing_but_the_proof() {
             ended.code == 0 && ended.stderr.contains("warning: 1 log entries") && ended.stderr.contains(message),
             "{ended:?}"
         );
+        // That is said in a receipt, and the verifier does not hold it against the bundle.
+        assert_eq!(stage.receipts(), [(stage.url(), LookResult::CouldNotLook, status, note.to_owned())]);
     }
 }
 
@@ -202,6 +226,8 @@ fn a_promise_that_does_not_verify_is_not_asked_for() {
     fs::write(stage.path("root.json"), other.trusted_root(&stage.url())).unwrap();
     let ended = stage.export(&["--proofs=fetch"]);
     assert!(ended.code == 0 && ended.stderr.contains("is in no trusted root"), "{ended:?}");
+    let [(_, LookResult::NotLooked, None, note)] = &stage.receipts()[..] else { panic!("{:?}", stage.receipts()) };
+    assert_eq!(note, "log-unknown");
     assert_eq!(stage.server.served(), []);
 }
 
@@ -222,6 +248,10 @@ fn another_server_is_the_log_only_when_it_shows_the_key() {
     // A log that knows nothing of the entry, and is another one.
     let ended = stage.export(&["--proofs=fetch", "--rekor-url", &url]);
     assert!(ended.code == 0 && ended.stderr.contains("and is another log"), "{ended:?}");
+    assert_eq!(stage.receipts(), [(url.clone(), LookResult::NotLooked, Some(404), "other-log".to_owned())]);
+    // The archive names the log, so the name holds no secret.
+    let ended = stage.export(&["--rekor-url", "https://user:secret@log.example"]);
+    assert!(ended.code == 2 && ended.stderr.contains("--rekor-url holds a user or password"), "{ended:?}");
     // The same log under another address.
     let key = Effect::Answer(200, "application/x-pem-file".to_owned(), stage.log.pem().into_bytes());
     other.inject(Fault::on(Route::Any, key).ending("/publicKey"));

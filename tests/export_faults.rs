@@ -290,6 +290,7 @@ fn usage_errors_name_the_matter() {
         (&["r.example/a:v1", "--from", &from, "--evidence-repository", "r.example/UPPER"], "could not parse reference"),
         (&["r.example/a:v1", "--from", "docker-archive:/nowhere"], "cannot read the layout /nowhere"),
         (&["r.example/a:v1", "--from", &from, "--pin-images", output], "same file"),
+        (&["r.example/a:v1", "--from", &from, "--mirror", "r.example"], "--mirror \"r.example\": neither"),
         (&["r.example/a:v1", "r.example/b:v1", "--from", &saved], "2 references were asked for"),
         (&["r.example/a:v1", "--from", &from, "--trusted-root", "/dev/null"], "not a trusted root"),
         (&["r.example/a:v1", "--from", &from, "--id-file", output], "same file"),
@@ -441,6 +442,19 @@ fn an_interrupted_export_leaves_nothing_behind() {
         assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(2), "{signal}");
         assert!(is_empty(folder.path()), "{signal}");
+    }
+}
+
+#[test]
+fn an_export_ends_at_its_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = app();
+    registry.inject(Fault::on(Route::Blob, Effect::Stall));
+    let ended = run(&registry, folder.path(), &["-q", "--deadline", "1s"]);
+    one_error(&ended, "not done after 1 s", "run it again");
+    assert!(is_empty(folder.path()));
+    for text in ["", "1", "0s", "1 h", "-1m", "99999999999s"] {
+        assert_eq!(run(&registry, folder.path(), &["-q", &format!("--deadline={text}")]).code, 2, "{text}");
     }
 }
 

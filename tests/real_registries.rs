@@ -10,9 +10,11 @@ use std::{
     process::Command,
 };
 
-use carnet_bundle::{Archive, Bundle, Limits, inventory::Method, open};
-use serde_json::Value;
+use carnet_bundle::{Archive, Bundle, Digest, Inventory, Limits, inventory::Method, open};
+use serde_json::{Value, json};
 
+#[path = "collection/image.rs"]
+mod image;
 #[path = "support/registries.rs"]
 mod registries;
 
@@ -36,6 +38,74 @@ fn a_registry_without_the_referrers_api_gives_what_the_layout_holds() {
     for set in SETS {
         crossing(registry.address(), &format!("{set}-fallback"), Method::FallbackTag);
     }
+}
+
+/// Evidence on an index, on a nested one, on each platform and on evidence: what is
+/// in the archive is what was pushed, piece by piece, whatever it came from.
+#[test]
+fn the_inventory_is_the_graph_that_was_pushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut layout, pieces) = image::graph(&dir.path().join("layout"));
+    let (ferro, distribution) = (Ferro::start(), Distribution::start());
+    push(&format!("http://{}/v2/org/graph", ferro.address()), &layout.path);
+    let from = format!("oci:{}", layout.path.display());
+    let read = collected(&dir.path().join("read.tar"), &["r.example/org/graph:v1", "--from", &from]);
+    let referrers = collected(&dir.path().join("api.tar"), &[&format!("{}/org/graph:v1", ferro.address())]);
+    write_fallback_tags(&mut layout);
+    push(&format!("http://{}/v2/org/graph", distribution.address()), &layout.path);
+    let tags = collected(&dir.path().join("tags.tar"), &[&format!("{}/org/graph:v1", distribution.address())]);
+    for (place, method, inventory) in [
+        ("layout", Method::ReferrersApi, &read),
+        ("ferro", Method::ReferrersApi, &referrers),
+        ("distribution", Method::FallbackTag, &tags),
+    ] {
+        let mut about: BTreeMap<Digest, usize> = BTreeMap::new();
+        inventory.evidence.iter().for_each(|entry| *about.entry(entry.subject).or_default() += 1);
+        assert_eq!((inventory.evidence.len(), &about), (15, &pieces), "{place}");
+        assert!(inventory.evidence.iter().all(|entry| entry.found_in.iter().any(|found| found.method == method)), "{place}");
+        for receipt in inventory.looked_for.iter().filter(|receipt| receipt.method == method) {
+            let want = pieces.get(&receipt.subject).copied().unwrap_or_default();
+            assert_eq!(usize::try_from(receipt.found).unwrap(), want, "{place}: {receipt:?}");
+        }
+    }
+    let digests = |inventory: &Inventory| inventory.evidence.iter().map(|entry| entry.digest).collect::<Vec<_>>();
+    assert_eq!([digests(&referrers), digests(&tags)], [digests(&read), digests(&read)]);
+}
+
+fn collected(archive: &Path, arguments: &[&str]) -> Inventory {
+    export(arguments, archive);
+    opened(archive).inventory().clone()
+}
+
+/// What clients of a registry without the API write: an index of the referrers of
+/// each subject, under its tag.
+fn write_fallback_tags(layout: &mut image::Layout) {
+    let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (digest, media_type, document) in manifests(&layout.path) {
+        if let Some(subject) = document["subject"]["digest"].as_str() {
+            let size = fs::metadata(layout.path.join("blobs/sha256").join(&digest[7..])).unwrap().len();
+            let entry = json!({ "mediaType": media_type, "digest": digest, "size": size });
+            lists.entry(subject.replace(':', "-")).or_default().push(entry);
+        }
+    }
+    for (tag, list) in lists {
+        let index = layout.index(&list);
+        layout.tag(&tag, &index);
+    }
+}
+
+/// Every manifest among the blobs: digest, media type, document.
+fn manifests(layout: &Path) -> Vec<(String, String, Value)> {
+    let mut manifests = Vec::new();
+    for file in fs::read_dir(layout.join("blobs/sha256")).unwrap() {
+        let file = file.unwrap();
+        let Ok(document) = serde_json::from_slice::<Value>(&fs::read(file.path()).unwrap()) else { continue };
+        if document["schemaVersion"] == 2 {
+            let media_type = document["mediaType"].as_str().unwrap().to_owned();
+            manifests.push((format!("sha256:{}", file.file_name().to_str().unwrap()), media_type, document));
+        }
+    }
+    manifests
 }
 
 fn crossing(address: &str, set: &str, method: Method) {
@@ -77,7 +147,8 @@ fn opened(archive: &Path) -> Bundle {
 /// Pushes every blob, then manifests until each has what it names.
 fn push(repository: &str, layout: &Path) {
     let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
-    let mut manifests: BTreeMap<String, (String, Option<String>)> = BTreeMap::new();
+    let found = manifests(layout).into_iter().map(|(digest, media_type, _)| (digest, (media_type, None)));
+    let mut manifests: BTreeMap<String, (String, Option<String>)> = found.collect();
     for entry in index["manifests"].as_array().unwrap() {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let tag = text(&entry["annotations"]["org.opencontainers.image.ref.name"]);

@@ -6,19 +6,16 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use carnet_bundle::Platform;
+use carnet_registry::{NetworkArgs, run_until_stopped};
 use clap::{Args, ValueEnum};
-use tokio::{
-    runtime::Builder,
-    signal::unix::{SignalKind, signal},
-};
 
 use crate::{
     error::ExportError,
     export::{Report, export, is_same_file},
-    network::NetworkArgs,
     platforms,
     progress::{Progress, Verbosity},
     require::Requirement,
@@ -61,6 +58,11 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Vec<PathBuf>,
 
+    /// Carry the TUF chain in this folder, as `carnet trust fetch` keeps it or a mirror serves it, and
+    /// the trusted_root.json that it delivers; whoever holds an earlier root.json can verify it
+    #[arg(long, value_name = "DIR")]
+    pub tuf_chain: Option<PathBuf>,
+
     /// Carry this public key; may be repeated
     #[arg(short = 'k', long, visible_alias = "key", value_name = "FILE")]
     pub public_key: Vec<PathBuf>,
@@ -78,6 +80,16 @@ pub struct ExportArgs {
     /// Which image layers to carry
     #[arg(long, value_enum, default_value_t = Layers::All)]
     pub layers: Layers,
+
+    /// Fetch layers that registries need not serve from the addresses in their descriptors too: over
+    /// https, without credentials
+    #[arg(long)]
+    pub include_foreign: bool,
+
+    /// Ask this place first for what a digest proves, such as docker.io=mirror.example/hub; tags and
+    /// lists are asked of the registry itself. May be repeated
+    #[arg(long, value_name = "PLACE=MIRROR")]
+    pub mirror: Vec<String>,
 
     /// Write the archive although something could not be looked at; the verifier fails it, unless it
     /// gets the same switch
@@ -112,6 +124,10 @@ pub struct ExportArgs {
     /// Requests at the same time to one host
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub parallel: u8,
+
+    /// Give up after so many seconds, minutes or hours, such as 90s, 30m or 2h; the cache keeps what has come
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub deadline: Option<Duration>,
 
     /// Print nothing but errors
     #[arg(short, long)]
@@ -194,7 +210,7 @@ impl fmt::Display for Layers {
 /// Runs `carnet export`.
 pub fn run(args: &ExportArgs) -> ExitCode {
     let mut progress = Progress::new(Verbosity::new(args.quiet, args.no_progress));
-    let outcome = refuse(args).and_then(|()| block_on(export(args, &mut progress)));
+    let outcome = refuse(args).and_then(|()| block_on(in_time(args, &mut progress)));
     progress.finish();
     let outcome = outcome.and_then(|report| finish(args, report));
     match outcome {
@@ -209,10 +225,34 @@ pub fn run(args: &ExportArgs) -> ExitCode {
     }
 }
 
+/// Runs the export, up to the deadline.
+async fn in_time(args: &ExportArgs, progress: &mut Progress) -> Result<Report, ExportError> {
+    match args.deadline {
+        None => export(args, progress).await,
+        Some(deadline) => {
+            tokio::time::timeout(deadline, export(args, progress)).await.unwrap_or(Err(ExportError::Deadline(deadline)))
+        }
+    }
+}
+
+/// Reads `90s`, `30m` or `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60)];
+    let read = |(unit, seconds): (char, u64)| text.strip_suffix(unit)?.parse::<u32>().ok().map(|n| u64::from(n) * seconds);
+    match units.into_iter().find_map(read) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err("want a number of seconds, minutes or hours, such as 90s, 30m or 2h".to_owned()),
+    }
+}
+
 /// Flags that contradict each other.
 fn refuse(args: &ExportArgs) -> Result<(), ExportError> {
     if args.reproducible && matches!(args.proofs, Some(Proofs::Fetch | Proofs::Require)) {
         return Err(ExportError::Flags("--reproducible and fetched proofs exclude each other: a log grows"));
+    }
+    // The archive says which log answered.
+    if args.rekor_url.iter().any(|url| url.split(['/', '?']).nth(2).is_some_and(|host| host.contains('@'))) {
+        return Err(ExportError::Secret("--rekor-url holds a user or password, and the archive names the log"));
     }
     for (path, message) in [
         (&args.id_file, "--id-file and --output-file are the same file"),
@@ -230,20 +270,7 @@ fn refuse(args: &ExportArgs) -> Result<(), ExportError> {
 /// Runs `work` until it is done or the process is told to stop. Abandoned work
 /// removes its temporary file.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, ExportError>>) -> Result<T, ExportError> {
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(ExportError::Runtime)?;
-    let outcome = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ExportError::Runtime)?;
-        let mut hang_up = signal(SignalKind::hangup()).map_err(ExportError::Runtime)?;
-        tokio::select! {
-            outcome = work => outcome,
-            _ = tokio::signal::ctrl_c() => Err(ExportError::Interrupted),
-            _ = terminate.recv() => Err(ExportError::Interrupted),
-            _ = hang_up.recv() => Err(ExportError::Interrupted),
-        }
-    });
-    // A credential helper that does not answer must not hold up the end.
-    runtime.shutdown_background();
-    outcome
+    run_until_stopped(work).map_err(ExportError::Runtime)?.unwrap_or(Err(ExportError::Interrupted))
 }
 
 /// Says how it went. Returns whether something is not as it should be.

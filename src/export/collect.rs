@@ -50,6 +50,8 @@ pub(crate) struct Gap {
 pub(crate) struct Wanted {
     /// Whether layers are.
     pub(crate) layers: bool,
+    /// Whether layers are that registries need not serve.
+    pub(crate) foreign: bool,
     /// Platforms of an index; all of them when empty.
     pub(crate) platforms: Platforms,
     /// Repositories that are looked at besides the image's own.

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     error::ExportError,
     layout::Store,
-    source::{Local, Source},
+    source::{Kind, Local, Source},
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -140,6 +140,10 @@ impl Local for DockerArchive {
 }
 
 impl Source for DockerArchive {
+    fn kind(&self) -> Kind {
+        Kind::DockerArchive
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }

@@ -11,7 +11,7 @@ use carnet_policy::{Images, Policy, Reading, images};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{cli::ExportArgs, error::ExportError, proofs::Upgrade, source::Origin, sources};
+use crate::{cli::ExportArgs, error::ExportError, proofs::Upgrade, source::Origin, sources, trust};
 
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -49,6 +49,11 @@ impl Given {
             json::parse(&bytes).map_err(|error| material(format!("not a trusted root: {error}")))?;
             documents.push(document(media::TRUSTED_ROOT, numbered("trusted_root", n, "json"), bytes));
         }
+        if let Some(folder) = &args.tuf_chain {
+            let given: Vec<_> = roots(&documents).collect();
+            let chain = trust::chain::read(folder, &given)?;
+            documents.extend(chain);
+        }
         for (n, path) in args.public_key.iter().enumerate() {
             let bytes = read(path)?;
             if !is_public_pem(&bytes) {
@@ -62,8 +67,7 @@ impl Given {
 
     /// The trusted roots among the documents.
     pub(crate) fn trusted_roots(&self) -> impl Iterator<Item = &[u8]> {
-        let roots = self.documents.iter().filter(|document| document.media_type == media::TRUSTED_ROOT);
-        roots.map(|document| document.bytes.as_slice())
+        roots(&self.documents)
     }
 
     /// The images asked for: positional arguments first, then images.yaml; equal
@@ -81,6 +85,11 @@ impl Given {
     }
 }
 
+fn roots(documents: &[Document]) -> impl Iterator<Item = &[u8]> {
+    let roots = documents.iter().filter(|document| document.media_type == media::TRUSTED_ROOT);
+    roots.map(|document| document.bytes.as_slice())
+}
+
 /// The record of the collection, or nothing for a reproducible export.
 pub(crate) fn record(args: &ExportArgs, origins: &[Origin], upgrade: Option<&Upgrade>) -> Result<Option<Document>, ExportError> {
     if args.reproducible {
@@ -88,7 +97,7 @@ pub(crate) fn record(args: &ExportArgs, origins: &[Origin], upgrade: Option<&Upg
     }
     let sources: Vec<_> = origins
         .iter()
-        .map(|origin| json!({ "reference": origin.reference.to_string(), "source": origin.source.name() }))
+        .map(|origin| json!({ "reference": origin.reference.to_string(), "source": origin.source.kind().to_string() }))
         .collect();
     let mut record = json!({
         "schema": { "name": "carnet-collection", "major": 0, "minor": 1 },
@@ -99,6 +108,7 @@ pub(crate) fn record(args: &ExportArgs, origins: &[Origin], upgrade: Option<&Upg
             "allowHttpRegistry": args.network.allow_http_registry,
             "allowIncomplete": args.allow_incomplete,
             "allowInsecureRegistry": args.network.allow_insecure_registry,
+            "includeForeign": args.include_foreign,
             "layers": args.layers.to_string(),
         },
     });
@@ -130,7 +140,8 @@ fn collected() -> Result<Timestamp, ExportError> {
     seconds.ok_or(ExportError::SourceDateEpoch { variable: SOURCE_DATE_EPOCH, value })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ExportError> {
+/// Reads a small file of the operator.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ExportError> {
     read_up_to(path, Limits::default().manifest_size)
 }
 
@@ -147,7 +158,8 @@ fn document(media_type: &str, title: String, bytes: Vec<u8>) -> Document {
     Document { media_type: media_type.to_owned(), title, bytes }
 }
 
-fn numbered(stem: &str, n: usize, extension: &str) -> String {
+/// `stem.extension`, then `stem-2.extension`: titles of documents of one sort.
+pub(crate) fn numbered(stem: &str, n: usize, extension: &str) -> String {
     match n {
         0 => format!("{stem}.{extension}"),
         n => format!("{stem}-{}.{extension}", n + 1),

@@ -1,6 +1,6 @@
 //! Why an export ended without a file.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use carnet_bundle::{Digest, ManifestError, PlanError, ReferenceError};
 use carnet_registry::{BlobError, Obstacle, ObstacleKind, RegistryError};
@@ -19,6 +19,8 @@ pub(crate) enum ExportError {
     Document { path: PathBuf, source: io::Error },
     #[error("{path} is larger than {bound} bytes")]
     DocumentSize { path: PathBuf, bound: u64 },
+    #[error("not done after {} s", .0.as_secs())]
+    Deadline(Duration),
     #[error("{0}")]
     Flags(&'static str),
     #[error("{0}")]
@@ -41,6 +43,8 @@ pub(crate) enum ExportError {
     Manifest { reference: String, digest: Digest, source: ManifestError },
     #[error("nothing to export: no image was named")]
     NoImages,
+    #[error("--mirror {0:?}: neither a registry nor a part of one that stands for another")]
+    Mirror(String),
     #[error("{reference} does not exist{place}")]
     NotFound { reference: String, place: String },
     #[error("{reference} has none of the platforms {asked}")]
@@ -61,6 +65,8 @@ pub(crate) enum ExportError {
     Registry(#[from] RegistryError),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("{0}")]
+    Secret(&'static str),
     #[error("cannot make a service of {text:?}: {reason}")]
     Service { text: String, reason: String },
     #[error("{variable} is not a time in seconds: {value:?}")]
@@ -86,9 +92,10 @@ impl ExportError {
             Self::LayoutAmbiguous { .. } => "write --from REPOSITORY=oci:PATH to say which repository it stands for",
             Self::NoImages => "name references, or give a file with --images",
             Self::NotFound { .. } => "check the spelling; a registry may also say so about a repository you may not see",
-            Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "free some space, or write to another disk"
-            }
+            Self::Output { source, .. } if is_full(source) => "free some space, or write to another disk",
+            Self::Deadline(_) => "run it again: what has come is in the cache; or give more time with --deadline",
+            Self::Secret(_) => "give the address without it",
+            Self::Mirror(_) => "write --mirror docker.io=mirror.example/hub",
             Self::Reference(_) => "references are written host[:port]/path[:tag][@sha256:digest]",
             Self::Document { .. } | Self::Layout { .. } => "check the path and that it can be read",
             Self::DocumentSize { .. } | Self::Limit { .. } | Self::Plan(_) => {
@@ -116,6 +123,11 @@ impl ExportError {
             Self::TrustMaterial { .. } => "give a trusted_root.json or a public key in PEM form",
         }
     }
+}
+
+/// A disk, a quota or the largest file of a file system.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 fn obstacle_hint(obstacle: &Obstacle) -> &'static str {

@@ -56,9 +56,7 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
     // Found out now rather than after gigabytes.
     drop(archive::temporary(&args.output_file)?);
     let cache = cache(args)?;
-    let from = args.from.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let places =
-        Sources::open(from, Options { requests_per_host: args.parallel.into(), ..args.network.options()? }, cache.clone())?;
+    let places = places(args, cache.clone())?;
     let fetched = match &given.policy {
         Some(policy) => Some(sources::fetch(policy, &places).await?),
         None => None,
@@ -66,12 +64,17 @@ pub(crate) async fn export(args: &ExportArgs, progress: &mut Progress) -> Result
     let origins = places.origins(&references)?;
     let wanted = Wanted {
         layers: args.layers == Layers::All,
+        foreign: args.include_foreign,
         platforms: Platforms::new(args.platform.clone()),
         evidence: places.origins(&evidence_repositories(args)?)?,
         tag_prefixes: args.tag_prefix.clone(),
     };
+    let elsewhere: Vec<_> = wanted.evidence.iter().map(|origin| origin.reference.name()).collect();
     let mut collection = Collector::new(wanted, progress).collect(&origins).await?;
     let assembly = &mut collection.assembly;
+    for place in elsewhere.iter().filter(|place| is_bare(assembly, place)) {
+        progress.line(format_args!("warning: there is no evidence in {place}; check its spelling"));
+    }
     loose::bind(loose, assembly)?;
     let logs = Logs::new(given.trusted_roots());
     let unknown = proofs::unknown_logs(assembly, &logs);
@@ -135,6 +138,20 @@ fn cache(args: &ExportArgs) -> Result<Option<Cache>, ExportError> {
     }
 }
 
+/// Whether every question to a repository was answered with "none": one that does
+/// not exist answers so too.
+fn is_bare(assembly: &Assembly, repository: &str) -> bool {
+    assembly.receipts.iter().filter(|receipt| receipt.repository == repository).all(|receipt| receipt.found == 0)
+}
+
+/// Everybody who may be asked.
+fn places(args: &ExportArgs, cache: Option<Cache>) -> Result<Sources, ExportError> {
+    let from = args.from.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let mirrors = args.mirror.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let options = Options { requests_per_host: args.parallel.into(), ..args.network.options(documents::read)? };
+    Ok(Sources::open(from, options, cache)?.with_mirrors(mirrors).with_foreign(args.include_foreign))
+}
+
 /// What cosign calls `COSIGN_REPOSITORY` is one more place to look.
 fn evidence_repositories(args: &ExportArgs) -> Result<Vec<Reference>, ExportError> {
     let named = env::var(COSIGN_REPOSITORY).ok().filter(|name| !name.is_empty());
@@ -160,7 +177,7 @@ async fn upgrade(
     if mode == Proofs::Skip {
         return Ok(None);
     }
-    let client = Registry::new(args.network.options()?);
+    let client = Registry::new(args.network.options(documents::read)?);
     let upgrade = proofs::upgrade(assembly, logs, &args.rekor_url, client, progress).await;
     match upgrade.unproved.first() {
         Some(first) if mode == Proofs::Require => {
@@ -181,13 +198,19 @@ async fn judge(args: &ExportArgs, references: &[Reference], policy: Vec<u8>, rep
         Preflight::NoVerdict(reason) => {
             report.warnings.push(format!("preflight: nothing here can say how the verifier will judge: {reason}"))
         }
-        Preflight::Fail(reasons) => {
-            report.shortfalls.extend(reasons.into_iter().map(|reason| format!("preflight: the verifier would refuse: {reason}")));
+        Preflight::Unbound(reason, reasons) => {
+            report.warnings.push(format!("preflight: the verifier will ask for more than these files: {reason}"));
+            report.refused(reasons);
         }
+        Preflight::Fail(reasons) => report.refused(reasons),
     }
 }
 
 impl Report {
+    fn refused(&mut self, reasons: Vec<String>) {
+        self.shortfalls.extend(reasons.into_iter().map(|reason| format!("preflight: the verifier would refuse: {reason}")));
+    }
+
     /// Says which log entries have no proof: one line for what is missing, one for
     /// each that should not be.
     fn unproved(&mut self, unproved: Vec<Unproved>) {

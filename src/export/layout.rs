@@ -24,7 +24,7 @@ use serde_json::Value;
 pub(crate) use self::store::Store;
 use crate::{
     error::ExportError,
-    source::{Local, Source, legacy_tag},
+    source::{Kind, Local, Source, legacy_tag},
 };
 
 /// Value of `--from`: `[REPOSITORY=]oci:PATH` or `[REPOSITORY=]docker-archive:PATH`.
@@ -246,6 +246,10 @@ impl Local for Layout {
 }
 
 impl Source for Layout {
+    fn kind(&self) -> Kind {
+        Kind::Layout
+    }
+
     fn name(&self) -> String {
         format!("oci:{}", self.path.display())
     }

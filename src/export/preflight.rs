@@ -11,12 +11,15 @@ use std::{
     thread,
 };
 
-use carnet_bundle::{Limits, Severity};
+use carnet_bundle::{Limits, Severity, media};
 use carnet_verify::{Document, Inputs, Report, VerifyArgs, disk::open_container, report::Verdict, run};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::{ExportArgs, Layers};
+use crate::{
+    cli::{ExportArgs, Layers},
+    trust,
+};
 
 /// Lines of findings that are shown; the verifier has the others.
 const SHOWN: usize = 10;
@@ -28,20 +31,27 @@ pub(crate) enum Preflight {
     /// Nothing here can say what the far side will say, for this reason.
     NoVerdict(String),
     Pass,
+    /// The far side needs more than these files, as this reason says; with the
+    /// rules as they were fetched it would say no, for the reasons that follow.
+    Unbound(String, Vec<String>),
 }
 
 /// Judges the archive by the documents that were given to the export; `policy` is
 /// the document that `--policy` named, wherever it was.
 pub(crate) fn preflight(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Preflight {
-    match judge(args, references, policy) {
-        Err(reason) => Preflight::NoVerdict(reason),
+    match judge(args, references, policy.clone(), &[]) {
         Ok(report) if report.verdict() == Verdict::Pass => Preflight::Pass,
         Ok(report) => Preflight::Fail(reasons(&report)),
+        // Who signed is known, whatever binds the rules later.
+        Err(reason) => match judge(args, references, policy, &["--accept-bundled-sources"]) {
+            Ok(report) => Preflight::Unbound(reason, reasons(&report)),
+            Err(_) => Preflight::NoVerdict(reason),
+        },
     }
 }
 
-fn judge(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Result<Report, String> {
-    let flags = flags(args)?;
+fn judge(args: &ExportArgs, references: &[String], policy: Vec<u8>, more: &[&str]) -> Result<Report, String> {
+    let flags = flags(args, more)?;
     let images = match &args.images {
         Some(path) => document(path)?,
         None => {
@@ -55,7 +65,7 @@ fn judge(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Result<Re
     let inputs = Inputs {
         images: vec![images],
         policy: Some(Document { name: "policy.yaml".to_owned(), bytes: policy }),
-        trusted_root: args.trusted_root.first().map(document).transpose()?,
+        trusted_root: trusted_root(args)?,
         read: &read,
         trust: carnet_verify::TrustInputs::default(),
         // Written beside the archive, so the operator means to carry it.
@@ -67,9 +77,20 @@ fn judge(args: &ExportArgs, references: &[String], policy: Vec<u8>) -> Result<Re
     run(&flags, &inputs, container.as_mut(), Timestamp::now(), cores).map_err(|error| error.to_string())
 }
 
+/// The first root that was given, else the one that the TUF chain delivers.
+fn trusted_root(args: &ExportArgs) -> Result<Option<Document>, String> {
+    let Some(folder) = args.tuf_chain.as_ref().filter(|_| args.trusted_root.is_empty()) else {
+        return args.trusted_root.first().map(document).transpose();
+    };
+    let documents = trust::chain::read(folder, &[]).map_err(|error| error.to_string())?;
+    let root = documents.into_iter().find(|document| document.media_type == media::TRUSTED_ROOT);
+    Ok(root.map(|root| Document { name: root.title, bytes: root.bytes }))
+}
+
 /// What the export was told to leave out is not held against it here.
-fn flags(args: &ExportArgs) -> Result<VerifyArgs, String> {
+fn flags(args: &ExportArgs, more: &[&str]) -> Result<VerifyArgs, String> {
     let mut words: Vec<std::ffi::OsString> = vec!["carnet-verify".into(), args.output_file.clone().into()];
+    words.extend(more.iter().map(Into::into));
     if args.layers == Layers::None {
         words.push("--layers=none".into());
     }

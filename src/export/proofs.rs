@@ -19,7 +19,11 @@ mod promise;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carnet_bundle::{Assembly, Digest, Document, inventory::ProofEntry, json, media};
+use carnet_bundle::{
+    Assembly, Digest, Document,
+    inventory::{LookResult, Method, ProofEntry, Receipt},
+    json, media,
+};
 use carnet_registry::{Answer, Obstacle, ObstacleKind, Registry, RegistryError};
 
 pub(crate) use self::log::Logs;
@@ -62,7 +66,8 @@ pub(crate) struct Unproved {
     pub(crate) is_alarm: bool,
 }
 
-/// Fetches the proofs and adds them to `assembly`. `urls` are asked instead of the
+/// Fetches the proofs and adds them to `assembly`, with a receipt for every log that
+/// was asked for an entry. `urls` are asked instead of the
 /// logs' own addresses, if there are any.
 pub(crate) async fn upgrade(
     assembly: &mut Assembly,
@@ -78,11 +83,12 @@ pub(crate) async fn upgrade(
         progress.step(format_args!("asking for {} proofs", promises.len()));
     }
     for (n, (leaf, promise)) in promises.into_iter().enumerate() {
-        let fetched = match (logs.find(&promise.log_id), &client) {
-            _ if n >= ENTRIES => Err(Failed::reason(format!("more than {ENTRIES} entries"))),
-            (None, _) => Err(Failed::reason(format!("log {} is in no trusted root", promise.log_id))),
-            (_, Err(error)) => Err(Failed::reason(error.to_string())),
-            (Some(log), Ok(client)) => fetch(&promise, &leaf, log, urls, client, &mut silent).await,
+        let mut asked = Asked { promise, leaf, receipts: Vec::new() };
+        let fetched = match (logs.find(&asked.promise.log_id), &client) {
+            _ if n >= ENTRIES => Err(Failed::not_asked("too-many-entries", format!("more than {ENTRIES} entries"))),
+            (None, _) => Err(Failed::not_asked("log-unknown", format!("log {} is in no trusted root", asked.promise.log_id))),
+            (_, Err(error)) => Err(Failed::not_asked("no-client", error.to_string())),
+            (Some(log), Ok(client)) => asked.prove(log, urls, client, &mut silent).await,
         };
         match fetched {
             Ok((url, bytes)) => {
@@ -91,68 +97,135 @@ pub(crate) async fn upgrade(
                 assembly.documents.push(Document { media_type: media::LOG_PROOF.to_owned(), title, bytes });
                 upgrade.proved += 1;
             }
-            Err(Failed { reason, is_alarm }) => upgrade.unproved.push(Unproved { leaf, reason, is_alarm }),
+            Err(failed) => {
+                if asked.receipts.is_empty() {
+                    asked.receipts.push(failed.receipt(leaf, &asked.promise.log_id));
+                }
+                upgrade.unproved.push(Unproved { leaf, reason: failed.reason, is_alarm: failed.is_alarm });
+            }
         }
+        assembly.receipts.append(&mut asked.receipts);
     }
     upgrade
 }
 
+/// Why there is no proof, and what the receipt says of it.
 struct Failed {
     reason: String,
     is_alarm: bool,
+    result: LookResult,
+    status: Option<u16>,
+    note: &'static str,
 }
 
 impl Failed {
+    /// An answer that is of no use.
     fn reason(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), is_alarm: false }
+        let note = ObstacleKind::Malformed.word();
+        Self { reason: reason.into(), is_alarm: false, result: LookResult::CouldNotLook, status: None, note }
     }
 
+    /// A log that does not hold what it promised.
     fn alarm(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), is_alarm: true }
+        Self { is_alarm: true, result: LookResult::None, note: "promise-not-kept", ..Self::reason(reason) }
+    }
+
+    fn not_asked(note: &'static str, reason: impl Into<String>) -> Self {
+        Self { result: LookResult::NotLooked, note, ..Self::reason(reason) }
+    }
+
+    fn obstacle(obstacle: &Obstacle) -> Self {
+        Self { status: obstacle.status, note: obstacle.kind.word(), ..Self::reason(obstacle.to_string()) }
+    }
+
+    fn receipt(&self, leaf: Digest, place: &str) -> Receipt {
+        receipt(leaf, place, self.result, self.status, self.note)
     }
 }
 
-/// Fetches one entry and brings it into the form that is stored.
-async fn fetch(
-    promise: &Promise,
-    leaf: &Digest,
-    log: &Log,
-    urls: &[String],
-    client: &Registry,
-    silent: &mut BTreeSet<String>,
-) -> Result<(String, Vec<u8>), Failed> {
-    // Nothing was promised; the verifier says what is wrong with it.
-    log.verify_promise(promise).map_err(Failed::reason)?;
-    let own = [log.url.clone()];
-    let mut failed = None;
-    for url in if urls.is_empty() { &own } else { urls } {
-        let url = url.trim_end_matches('/').to_owned();
-        // Who has not answered once is not waited for again.
-        if silent.contains(&url) {
-            failed.get_or_insert(Failed::reason(format!("{url} does not answer")));
-            continue;
-        }
-        match ask(client, &url, promise, leaf).await {
-            Answer::Found(answer) => {
-                let stored = entry::read(&answer, promise, leaf, log)?;
-                let bytes = json::canonical(&stored).map_err(|error| Failed::reason(error.to_string()))?;
-                return Ok((url, bytes));
-            }
-            Answer::None { .. } | Answer::NotOffered { .. } if is_log(client, &url, log).await => {
-                return Err(Failed::alarm(format!("{url} has no such entry, although the log promised it")));
-            }
-            Answer::None { .. } | Answer::NotOffered { .. } => {
-                failed.get_or_insert(Failed::reason(format!("{url} has no such entry, and is another log")));
-            }
-            Answer::CouldNotLook(obstacle) => {
-                failed.get_or_insert(Failed::reason(obstacle.to_string()));
-                if is_silent(&obstacle) {
-                    silent.insert(url);
+fn receipt(leaf: Digest, place: &str, result: LookResult, status: Option<u16>, note: &str) -> Receipt {
+    Receipt {
+        subject: leaf,
+        repository: place.to_owned(),
+        method: Method::LogProof,
+        result,
+        found: u64::from(result == LookResult::Found),
+        status,
+        answer: None,
+        note: note.to_owned(),
+    }
+}
+
+/// One entry, and the logs that were asked for it.
+struct Asked {
+    promise: Promise,
+    leaf: Digest,
+    receipts: Vec<Receipt>,
+}
+
+impl Asked {
+    /// Asks one log after the other, until one proves the entry or denies it. The
+    /// first reason is the one that is told.
+    async fn prove(
+        &mut self,
+        log: &Log,
+        urls: &[String],
+        client: &Registry,
+        silent: &mut BTreeSet<String>,
+    ) -> Result<(String, Vec<u8>), Failed> {
+        // Nothing was promised; the verifier says what is wrong with it.
+        log.verify_promise(&self.promise).map_err(|reason| Failed::not_asked("promise-invalid", reason))?;
+        let own = [log.url.clone()];
+        let mut failed = None;
+        let urls = if urls.is_empty() { own.as_slice() } else { urls };
+        for url in urls.iter().filter(|url| !url.is_empty()) {
+            let url = url.trim_end_matches('/').to_owned();
+            match self.fetch(&url, log, client, silent).await {
+                Ok(bytes) => {
+                    self.receipts.push(receipt(self.leaf, &url, LookResult::Found, Some(200), ""));
+                    return Ok((url, bytes));
+                }
+                Err(error) => {
+                    self.receipts.push(error.receipt(self.leaf, &url));
+                    if error.is_alarm {
+                        return Err(error);
+                    }
+                    failed.get_or_insert(error);
                 }
             }
         }
+        Err(failed.unwrap_or_else(|| Failed::not_asked("log-unknown", "the trusted root gives no address of the log")))
     }
-    Err(failed.unwrap_or_else(|| Failed::reason("no log was asked")))
+
+    /// Fetches the entry from one log and brings it into the form that is stored.
+    async fn fetch(&self, url: &str, log: &Log, client: &Registry, silent: &mut BTreeSet<String>) -> Result<Vec<u8>, Failed> {
+        // Who has not answered once is not waited for again.
+        if silent.contains(url) {
+            return Err(Failed { note: ObstacleKind::Unreachable.word(), ..Failed::reason(format!("{url} does not answer")) });
+        }
+        match ask(client, url, &self.promise, &self.leaf).await {
+            Answer::Found(answer) => {
+                let stored = entry::read(&answer, &self.promise, &self.leaf, log)?;
+                json::canonical(&stored).map_err(|error| Failed::reason(error.to_string()))
+            }
+            Answer::None { status } | Answer::NotOffered { status } => match is_log(client, url, log).await {
+                true => {
+                    let reason = format!("{url} has no such entry, although the log promised it");
+                    Err(Failed { status, ..Failed::alarm(reason) })
+                }
+                false => {
+                    let reason = format!("{url} has no such entry, and is another log");
+                    Err(Failed { status, ..Failed::not_asked("other-log", reason) })
+                }
+            },
+            Answer::CouldNotLook(obstacle) => {
+                if obstacle.kind == ObstacleKind::Unreachable {
+                    silent.insert(url.to_owned());
+                }
+                Err(Failed::obstacle(&obstacle))
+            }
+        }
+    }
 }
 
 /// Whether the server speaks for the log that promised: it has the address that the
@@ -175,15 +248,6 @@ async fn ask(client: &Registry, url: &str, promise: &Promise, leaf: &Digest) -> 
         Answer::None { .. } => client.document(&format!("{url}/api/v1/log/entries?logIndex={}", promise.log_index), ANSWER).await,
         answer => answer,
     }
-}
-
-fn is_silent(obstacle: &Obstacle) -> bool {
-    obstacle.kind == ObstacleKind::Unreachable
-}
-
-/// RFC 6962: SHA-256 of a zero byte and the leaf.
-fn leaf_hash(body: &[u8]) -> Digest {
-    Digest::of(&[&[0], body].concat())
 }
 
 /// Promises by leaf.

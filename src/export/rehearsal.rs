@@ -42,7 +42,8 @@ pub(crate) async fn record(
     collection: &mut Collection,
 ) -> Result<Vec<String>, ExportError> {
     // Parts that make no bundle are refused with their reason when it is written.
-    let Ok(bundle) = bundle(&mut collection.assembly) else { return Ok(Vec::new()) };
+    let lock = given.documents.iter().find(|document| document.media_type == media::POLICY_LOCK).cloned();
+    let Ok(bundle) = bundle(&mut collection.assembly, lock) else { return Ok(Vec::new()) };
     let assembly = std::mem::take(&mut collection.assembly);
     let recorder = Arc::new(Recorder::new(sources, origins, assembly, Handle::current()));
     let asking = Arc::clone(&recorder);
@@ -101,12 +102,14 @@ impl Given {
     }
 }
 
-/// The bundle that the collection would make by now, without layers.
-fn bundle(assembly: &mut Assembly) -> Result<Bundle, String> {
+/// The bundle that the collection would make by now, without layers. With the
+/// lock in it, by which pinned sources are found.
+fn bundle(assembly: &mut Assembly, lock: Option<Document>) -> Result<Bundle, String> {
     // The plan takes the payloads, and gives them back.
     let blobs = std::mem::take(&mut assembly.blobs);
-    let copy = Assembly { blobs: blobs.clone(), ..assembly.clone() };
+    let mut copy = Assembly { blobs: blobs.clone(), ..assembly.clone() };
     assembly.blobs = blobs;
+    copy.documents.extend(lock);
     let plan = Plan::new(copy).map_err(|error: PlanError| error.to_string())?;
     let opened = open(&mut Members::of(&plan), &Limits::default()).map_err(|error| error.to_string())?;
     opened.bundle.ok_or_else(|| "the collection makes no bundle".to_owned())

@@ -1,22 +1,31 @@
 //! Where things come from: a registry, or an OCI layout that answers instead.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use carnet_bundle::{Descriptor, Digest, Reference, inventory::Method};
 use carnet_registry::{Answer, BlobStream, Options, Referrers, Registry, RemoteManifest};
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::future::BoxFuture;
 
 use crate::{
     cache::Cache,
     docker_archive::DockerArchive,
     error::ExportError,
     layout::{Form, From, Layout},
+    remote::{Mirror, Remote},
 };
 
 /// One place that answers for a repository. `reference` says which repository;
 /// its tag or digest matters only where a manifest is asked for.
 pub(crate) trait Source: Send + Sync {
-    /// What to call it: `registry`, or the layout.
+    /// What it is.
+    fn kind(&self) -> Kind;
+
+    /// What to call it before the operator: `registry`, or the layout with its path.
+    /// Not for the archive: paths of this machine are nobody else's business, and
+    /// differ where the content does not.
     fn name(&self) -> String;
 
     /// What the operator has to know about things that come from here.
@@ -57,6 +66,27 @@ pub(crate) trait Source: Send + Sync {
     }
 }
 
+/// Sorts of sources, as the collection record has them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// What `docker save` writes.
+    DockerArchive,
+    /// An OCI layout, as directory or as tar.
+    Layout,
+    /// A registry.
+    Registry,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DockerArchive => "docker-archive",
+            Self::Layout => "oci-layout",
+            Self::Registry => "registry",
+        })
+    }
+}
+
 /// A source on disk, which may hold several images.
 pub(crate) trait Local: Source {
     /// Whether it holds what `reference` asks for.
@@ -78,15 +108,11 @@ pub(crate) struct Sources {
     layouts: Vec<(From, Arc<dyn Local>)>,
     options: Options,
     cache: Option<Cache>,
+    mirrors: Vec<Mirror>,
+    foreign: bool,
     /// One client for all, and none where layouts answer everything: it would want
     /// root certificates.
     registry: OnceLock<Arc<dyn Source>>,
-}
-
-/// Registries, with a cache for what they send.
-struct Cached {
-    registry: Registry,
-    cache: Cache,
 }
 
 impl Sources {
@@ -100,7 +126,20 @@ impl Sources {
             Ok((from, local))
         };
         let layouts = from.into_iter().map(open).collect::<Result<_, ExportError>>()?;
-        Ok(Self { layouts, options, cache, registry: OnceLock::new() })
+        Ok(Self { layouts, options, cache, mirrors: Vec::new(), foreign: false, registry: OnceLock::new() })
+    }
+
+    /// Asks these mirrors first.
+    pub(crate) fn with_mirrors(mut self, mirrors: Vec<Mirror>) -> Self {
+        self.mirrors = mirrors;
+        self
+    }
+
+    /// Whether layers that registries need not serve are fetched from where their
+    /// descriptors say.
+    pub(crate) fn with_foreign(mut self, foreign: bool) -> Self {
+        self.foreign = foreign;
+        self
     }
 
     /// Says who answers for each reference: the layout named for its repository,
@@ -133,10 +172,8 @@ impl Sources {
             return Ok(Arc::clone(registry));
         }
         let registry = Registry::new(self.options.clone())?;
-        let source: Arc<dyn Source> = match self.cache.clone() {
-            Some(cache) => Arc::new(Cached { registry, cache }),
-            None => Arc::new(registry),
-        };
+        let (cache, mirrors) = (self.cache.clone(), self.mirrors.clone());
+        let source: Arc<dyn Source> = Arc::new(Remote::new(registry, cache, mirrors, self.foreign));
         Ok(Arc::clone(self.registry.get_or_init(|| source)))
     }
 
@@ -157,7 +194,7 @@ pub(crate) fn legacy_tag(subject: &Digest, method: Method) -> Option<String> {
         Method::CosignAtt => "att",
         Method::CosignSbom => "sbom",
         Method::CosignSig => "sig",
-        Method::FallbackTag | Method::IndexChildren | Method::LooseFile | Method::ReferrersApi => return None,
+        Method::FallbackTag | Method::IndexChildren | Method::LogProof | Method::LooseFile | Method::ReferrersApi => return None,
     };
     Some(format!("sha256-{}.{suffix}", subject.to_hex()))
 }
@@ -165,88 +202,6 @@ pub(crate) fn legacy_tag(subject: &Digest, method: Method) -> Option<String> {
 /// Tag of the OCI referrers tag schema.
 pub(crate) fn fallback_tag(subject: &Digest) -> String {
     format!("sha256-{}", subject.to_hex())
-}
-
-impl Source for Registry {
-    fn name(&self) -> String {
-        "registry".to_owned()
-    }
-
-    fn resolve<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
-        self.manifest(reference).boxed()
-    }
-
-    fn manifest<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
-        self.manifest(reference).boxed()
-    }
-
-    fn legacy<'a>(
-        &'a self,
-        reference: &'a Reference,
-        subject: &'a Digest,
-        method: Method,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>> {
-        async move {
-            match legacy_tag(subject, method) {
-                Some(tag) => self.manifest(&reference.tagged(format!("{prefix}{tag}"))).await.map(|manifest| vec![manifest]),
-                None => Answer::NotOffered { status: None },
-            }
-        }
-        .boxed()
-    }
-
-    fn referrers<'a>(&'a self, reference: &'a Reference, subject: &'a Digest) -> BoxFuture<'a, Answer<Referrers>> {
-        self.referrers(reference, subject).boxed()
-    }
-
-    fn blob<'a>(&'a self, reference: &'a Reference, descriptor: &'a Descriptor) -> BoxFuture<'a, Answer<BlobStream>> {
-        self.blob(reference, descriptor).boxed()
-    }
-}
-
-impl Source for Cached {
-    fn name(&self) -> String {
-        Source::name(&self.registry)
-    }
-
-    fn resolve<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
-        self.registry.resolve(reference)
-    }
-
-    fn manifest<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Answer<RemoteManifest>> {
-        Source::manifest(&self.registry, reference)
-    }
-
-    fn legacy<'a>(
-        &'a self,
-        reference: &'a Reference,
-        subject: &'a Digest,
-        method: Method,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Answer<Vec<RemoteManifest>>> {
-        self.registry.legacy(reference, subject, method, prefix)
-    }
-
-    fn referrers<'a>(&'a self, reference: &'a Reference, subject: &'a Digest) -> BoxFuture<'a, Answer<Referrers>> {
-        Source::referrers(&self.registry, reference, subject)
-    }
-
-    fn blob<'a>(&'a self, reference: &'a Reference, descriptor: &'a Descriptor) -> BoxFuture<'a, Answer<BlobStream>> {
-        async move {
-            let Some(entry) = self.cache.entry(descriptor) else { return self.registry.blob(reference, descriptor).await };
-            if entry.length == descriptor.size {
-                return Answer::Found(BlobStream::new(descriptor, entry.then(None)));
-            }
-            let rest = self.registry.blob_from(reference, descriptor, entry.length).await;
-            rest.map(|rest| BlobStream::new(descriptor, entry.then(Some(rest))))
-        }
-        .boxed()
-    }
-
-    fn forget(&self, digest: &Digest) -> bool {
-        self.cache.forget(digest)
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! side decides what to trust, by a file or a pin that came by another way
 //! (`bundle-spec/evidence.md`, "Trust root").
 
+pub(crate) mod chain;
 mod create;
 mod fetch;
 mod show;
@@ -18,9 +19,6 @@ use carnet_evidence::{TrustRoot, TrustSource};
 use clap::{Args, Subcommand};
 
 use crate::{error::ExportError, export::write_beside, terminal::say};
-
-/// The compiled-in root of the public Sigstore instance.
-pub(crate) const PUBLIC_GOOD: &[u8] = include_bytes!("../evidence/data/public-good.trusted_root.json");
 
 /// Makes, fetches and shows trusted_root.json files.
 #[derive(Args, Clone, Debug)]

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every suite uses a part of it")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -91,6 +92,37 @@ pub(crate) fn simple(path: &Path, layers: usize, size: usize) -> Layout {
     let image = layout.image(&layers);
     layout.tag("v1", &image);
     layout
+}
+
+/// An index of three platforms, one of them in an index of its own, with evidence
+/// about each image, each index and about evidence, and a layer that is shared. The
+/// second value is how many pieces of evidence there are about what.
+pub(crate) fn graph(path: &Path) -> (Layout, BTreeMap<Digest, usize>) {
+    let mut random = Seeded(3);
+    let mut layout = Layout::new(path);
+    let shared = random.bytes(70_000);
+    let images: Vec<_> = (0..3).map(|_| layout.image(&[shared.clone(), random.bytes(150_000), random.bytes(9)])).collect();
+    let inner = layout.index(&[on(&images[2], "linux/arm/v7")]);
+    let index = layout.index(&[on(&images[0], "linux/amd64"), on(&images[1], "linux/arm64"), inner.clone()]);
+    let mut pieces: BTreeMap<Digest, usize> = BTreeMap::new();
+    let mut refer = |subject: &Value, n: usize| {
+        let payload = layout.blob("application/spdx+json", format!("{{\"n\":{}}}", pieces.values().sum::<usize>()).as_bytes());
+        let config = layout.blob(media::OCI_EMPTY, b"{}");
+        *pieces.entry(digest(subject)).or_default() += 1;
+        layout.manifest(json!({
+            "artifactType": format!("application/x-{n}"), "config": config, "layers": [payload], "subject": plain(subject),
+        }))
+    };
+    for subject in images.iter().chain([&inner, &index]) {
+        let about = [refer(subject, 1), refer(subject, 2)];
+        refer(&about[0], 3);
+    }
+    layout.tag("v1", &index);
+    (layout, pieces)
+}
+
+fn plain(descriptor: &Value) -> Value {
+    json!({ "mediaType": descriptor["mediaType"], "digest": descriptor["digest"], "size": descriptor["size"] })
 }
 
 /// A descriptor with a platform.

@@ -20,6 +20,8 @@ const FIRST: u64 = 4_163_431;
 
 pub(crate) struct Log {
     key: EcdsaKeyPair,
+    /// Host of its address in the trusted root: what it calls itself in checkpoints.
+    pub(crate) origin: String,
     pub(crate) leaves: Vec<Vec<u8>>,
 }
 
@@ -28,7 +30,7 @@ impl Log {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random).unwrap();
-        Self { key, leaves }
+        Self { key, origin: String::new(), leaves }
     }
 
     fn spki(&self) -> Vec<u8> {
@@ -90,9 +92,9 @@ impl Log {
         let hashes: Vec<[u8; 32]> = (0..self.leaves.len()).map(|n| *self.leaf(n).as_bytes()).collect();
         let root = root(&hashes);
         let size = self.leaves.len();
-        let text = format!("log.example - 42\n{size}\n{}\n", STANDARD.encode(root));
+        let text = format!("{} - 42\n{size}\n{}\n", self.origin, STANDARD.encode(root));
         let signature = [&self.id().as_bytes()[..4], &self.raw_signature(text.as_bytes())].concat();
-        let checkpoint = format!("{text}\n\u{2014} log.example {}\n", STANDARD.encode(signature));
+        let checkpoint = format!("{text}\n\u{2014} {} {}\n", self.origin, STANDARD.encode(signature));
         let entry = json!({
             "body": STANDARD.encode(&self.leaves[n]),
             "integratedTime": TIME,

@@ -4,11 +4,11 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
 };
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -18,25 +18,61 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         RootCertStore, ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+        pki_types::{CertificateDer, PrivateKeyDer},
         server::WebPkiClientVerifier,
     },
 };
 
-/// The proxy, and what was asked of it.
+/// The proxy, what was asked of it, and the certificates of both sides.
 pub(crate) struct Secure {
     pub(crate) proxy: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    folder: tempfile::TempDir,
 }
 
-pub(crate) fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tls").join(name)
+/// A certificate authority and what it issued.
+struct Certificates {
+    authority: CertificateDer<'static>,
+    server: CertificateDer<'static>,
+    server_key: PrivateKeyDer<'static>,
+}
+
+impl Certificates {
+    /// An authority, a certificate for `registry.example` and one for a client, made
+    /// anew; the files that an operator would have are written to `folder`.
+    fn new(folder: &std::path::Path) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let authority = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let issue = |name: &str, usage: ExtendedKeyUsagePurpose| {
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.extended_key_usages = vec![usage];
+            let key = KeyPair::generate().unwrap();
+            (params.signed_by(&key, &issuer).unwrap(), key)
+        };
+        let (server, server_key) = issue("registry.example", ExtendedKeyUsagePurpose::ServerAuth);
+        let (client, client_key) = issue("client.example", ExtendedKeyUsagePurpose::ClientAuth);
+        for (name, pem) in [
+            ("ca.pem", authority.pem()),
+            ("server.key", server_key.serialize_pem()),
+            ("client.pem", client.pem()),
+            ("client.key", client_key.serialize_pem()),
+        ] {
+            fs::write(folder.join(name), pem).unwrap();
+        }
+        let server_key = PrivateKeyDer::try_from(server_key.serialize_der()).unwrap();
+        Self { authority: authority.der().clone(), server: server.der().clone(), server_key }
+    }
 }
 
 impl Secure {
     /// Starts TLS before `backend`; with `clients` it wants their certificates.
     pub(crate) fn start(backend: SocketAddr, clients: bool) -> Self {
         let heads = Arc::new(Mutex::new(Vec::new()));
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(Certificates::new(folder.path()), clients);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let (proxy, tls) = (bind(), bind());
@@ -44,14 +80,19 @@ impl Secure {
         let seen = Arc::clone(&heads);
         thread::spawn(move || {
             runtime.block_on(async {
-                tokio::spawn(serve_tls(tls, TlsAcceptor::from(Arc::new(config(clients))), backend));
+                tokio::spawn(serve_tls(tls, TlsAcceptor::from(Arc::new(config)), backend));
                 loop {
                     let Ok((client, _)) = proxy.accept().await else { return };
                     tokio::spawn(tunnel(client, inner, Arc::clone(&seen)));
                 }
             });
         });
-        Self { proxy: address, heads }
+        Self { proxy: address, heads, folder }
+    }
+
+    /// Path of a file of an operator: `ca.pem`, `client.pem`, `client.key`, `server.key`.
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// Heads of the requests to the proxy.
@@ -60,19 +101,18 @@ impl Secure {
     }
 }
 
-fn config(clients: bool) -> ServerConfig {
-    let certificates = |name: &str| CertificateDer::pem_file_iter(file(name)).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+fn config(certificates: Certificates, clients: bool) -> ServerConfig {
+    let Certificates { authority, server, server_key } = certificates;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
     let builder = if clients {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates("ca.pem"));
+        roots.add(authority).unwrap();
         builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap())
     } else {
         builder.with_no_client_auth()
     };
-    let key = PrivateKeyDer::from_pem_slice(&fs::read(file("server.key")).unwrap()).unwrap();
-    builder.with_single_cert(certificates("server.pem"), key).unwrap()
+    builder.with_single_cert(vec![server], server_key).unwrap()
 }
 
 async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor, backend: SocketAddr) {

@@ -12,7 +12,10 @@ use carnet_registry::{Answer, RemoteManifest};
 use futures_util::{StreamExt, stream};
 
 use super::{Collector, Layer, PARALLEL, place};
-use crate::{error::ExportError, source::Origin};
+use crate::{
+    error::ExportError,
+    source::{Kind, Origin},
+};
 
 impl Collector<'_> {
     /// Resolves the reference of `origin` and collects the image below it.
@@ -22,9 +25,9 @@ impl Collector<'_> {
         let resolved = match origin.source.resolve(&origin.reference).await {
             Answer::Found(resolved) => resolved,
             Answer::None { .. } | Answer::NotOffered { .. } => {
-                let place = match origin.source.name().as_str() {
-                    "registry" => String::new(),
-                    layout => format!(" in {layout}"),
+                let place = match origin.source.kind() {
+                    Kind::Registry => String::new(),
+                    _ => format!(" in {}", origin.source.name()),
                 };
                 return Err(ExportError::NotFound { reference, place });
             }
@@ -34,6 +37,7 @@ impl Collector<'_> {
         if let Some(remark) = origin.source.remark() {
             self.progress.line(format_args!("warning: {}: {remark}", origin.source.name()));
         }
+        self.tell_moved_tag(origin).await;
         let root = described(&resolved);
         let manifest = self.walk(origin, root.clone(), resolved).await?;
         let assembly = &mut self.collection.assembly;
@@ -41,6 +45,17 @@ impl Collector<'_> {
         let subject = Requested::new(reference, &root, &manifest, included);
         assembly.subjects.push(subject);
         Ok(())
+    }
+
+    /// The digest of a reference decides; that its tag is elsewhere by now is told.
+    async fn tell_moved_tag(&self, origin: &Origin) {
+        let (Some(tag), Some(digest)) = (origin.reference.tag(), origin.reference.digest()) else { return };
+        let tagged = origin.source.manifest(&origin.reference.tagged(tag.to_owned())).await;
+        if let Answer::Found(now) = tagged
+            && now.digest != *digest
+        {
+            self.progress.line(format_args!("warning: {}: the tag {tag} is {} now", origin.reference, now.digest));
+        }
     }
 
     /// Collects everything below `root` and returns its manifest.
@@ -140,8 +155,8 @@ impl Collector<'_> {
         let foreign = media::is_nondistributable(&layer.media_type) || !layer.urls.is_empty();
         let reason = match (self.wanted.layers, foreign) {
             (false, _) => Some(AbsenceReason::LayersNotRequested),
-            (true, true) => Some(AbsenceReason::Foreign),
-            (true, false) => origin.source.lacks(layer).then_some(AbsenceReason::NotInSource),
+            (true, true) if !self.wanted.foreign => Some(AbsenceReason::Foreign),
+            (true, _) => origin.source.lacks(layer).then_some(AbsenceReason::NotInSource),
         };
         let known = self.layers.entry(layer.digest).or_insert_with(|| Layer {
             size: layer.size,

@@ -5,9 +5,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use carnet_bundle::{Assembly, Digest, Manifest, inventory::EvidenceKind, json, media};
+use carnet_evidence::log_leaf;
 use serde_json::Value;
 
-use super::{Promises, leaf_hash};
+use super::Promises;
 
 const BUNDLE: &str = "dev.sigstore.cosign/bundle";
 
@@ -29,7 +30,7 @@ pub(super) fn promises(assembly: &Assembly) -> Promises {
     let material = Material::of(assembly);
     let bundles = material.bundles.iter().flat_map(|bundle| log_entries(bundle)).filter_map(|entry| promise(&entry));
     let found = material.annotations.iter().filter_map(|text| legacy(text)).chain(bundles);
-    found.map(|promise| (leaf_hash(&promise.body), promise)).collect()
+    found.map(|promise| (log_leaf(&promise.body), promise)).collect()
 }
 
 /// The id of the log of every entry in what was collected, in hex.

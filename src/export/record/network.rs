@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use carnet_bundle::{Descriptor, Digest, Manifest, Reference, inventory::Method};
+use carnet_bundle::{Descriptor, Digest, Manifest, Reference, inventory::Method, json};
 use carnet_registry::{Answer, BlobError, BlobStream, Obstacle, ObstacleKind, RemoteManifest};
 
 use crate::source::{Source, fallback_tag};
@@ -10,6 +10,7 @@ use crate::source::{Source, fallback_tag};
 /// Rules ask for blobs by digest alone. No blob is of this size, so a stream that
 /// is held to it says at its end how long it was.
 const UNKNOWN_SIZE: u64 = u64::MAX;
+const NOT_THERE: Answer<Vec<u8>> = Answer::None { status: None };
 
 /// What a tag stands for. Cosign's legacy tags have other ways to be found in a
 /// layout.
@@ -52,12 +53,26 @@ pub(super) async fn blob(source: Arc<dyn Source>, pinned: Reference, digest: Dig
         };
         let got = Digest::of(&bytes);
         if got == digest {
-            return Answer::Found(bytes);
+            return if is_manifest_of_a_layout(&*source, &pinned, &bytes).await { NOT_THERE } else { Answer::Found(bytes) };
         }
         if !source.forget(&digest) {
             return malformed(format!("digest mismatch: got {got}, want {digest}"));
         }
     }
+}
+
+/// A layout keeps manifests and blobs in one folder. The registry that it stands
+/// for does not, so a manifest in it is not answered as a blob; what a registry
+/// hands out is its own affair, and recorded as heard.
+async fn is_manifest_of_a_layout(source: &dyn Source, pinned: &Reference, bytes: &[u8]) -> bool {
+    if bytes.first() != Some(&b'{') {
+        return false;
+    }
+    let document = json::parse(bytes).unwrap_or_default();
+    let has_its_shape = document.get("schemaVersion").is_some()
+        && ["manifests", "layers", "subject"].iter().any(|name| document.get(*name).is_some());
+    // Registries answer with a status.
+    has_its_shape && matches!(source.manifest(pinned).await, Answer::Found(manifest) if manifest.status.is_none())
 }
 
 /// Reads a stream of unknown length. `None` when it is longer than `bound`.
@@ -100,7 +115,10 @@ pub(super) async fn referrers(
         // An index that is the subject itself lists platforms, not referrers.
         Answer::Found(index) if index.digest != subject => {
             if let Ok(manifest) = Manifest::parse(&index.bytes, &index.media_type) {
-                listed.extend_from_slice(manifest.children());
+                // Of two entries for one digest the first is kept. A layout has no
+                // list of its own: where it holds the tag, that is the list.
+                let at = if status.is_some() { listed.len() } else { 0 };
+                listed.splice(at..at, manifest.children().iter().cloned());
             }
         }
         Answer::Found(_) | Answer::None { .. } | Answer::NotOffered { .. } => {}

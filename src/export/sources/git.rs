@@ -100,7 +100,7 @@ impl Git {
     pub(crate) fn fetch(&self, location: &GitLocation) -> Result<Fetched, GitError> {
         let revision = location.revision.as_deref();
         if let Some(path) = location.repository.strip_prefix("file://") {
-            let repository = open(Path::new(path))?;
+            let repository = open(&place(&location.repository, path)?)?;
             return read(&repository, commit(&repository, revision)?, &location.path);
         }
         let mut clones = self.clones.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,6 +115,20 @@ impl Git {
         };
         read(&open(&clone.repository)?, clone.commit, &location.path)
     }
+}
+
+/// Where a repository on the disk is: at its path, else where git's configuration
+/// (`url.<base>.insteadOf`) says.
+fn place(url: &str, path: &str) -> Result<PathBuf, GitError> {
+    let asked = PathBuf::from(path);
+    if asked.exists() {
+        return Ok(asked);
+    }
+    let folder = tempfile::tempdir().map_err(GitError::Temporary)?;
+    let repository = Remote { url, folder: folder.path() }.empty(gix::hash::Kind::Sha1)?;
+    let remote = remote(&repository, url, &[])?;
+    let elsewhere = remote.url(Direction::Fetch).map(|url| url.to_bstring().to_string());
+    Ok(elsewhere.and_then(|url| url.strip_prefix("file://").map(PathBuf::from)).unwrap_or(asked))
 }
 
 fn open(path: &Path) -> Result<Repository, GitError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use carnet_bundle::{Digest, Limits};
-use carnet_evidence::{KeyAlgorithm, PublicKey};
+use carnet_evidence::{KeyAlgorithm, PublicKey, TrustRoot};
 use clap::Args;
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -19,7 +19,7 @@ use x509_cert::{
 use crate::{
     documents,
     error::ExportError,
-    trust::{PUBLIC_GOOD, validate, write},
+    trust::{validate, write},
 };
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
@@ -63,7 +63,7 @@ pub(super) fn run(args: &CreateArgs) -> Result<(), ExportError> {
         "mediaType": MEDIA_TYPE, "tlogs": [], "certificateAuthorities": [], "ctlogs": [], "timestampAuthorities": [],
     });
     if args.with_default_services {
-        root = serde_json::from_slice(PUBLIC_GOOD).unwrap_or(root);
+        root = serde_json::from_slice(TrustRoot::public_good_bytes()).unwrap_or(root);
     }
     let mut made = 0;
     let lists: [(&str, &[String], Make); 4] = [

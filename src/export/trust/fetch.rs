@@ -11,8 +11,8 @@ use std::{
 };
 
 use carnet_bundle::{Digest, Limits};
-use carnet_evidence::{Identity, Rules, Signer, TrustRoot, Verifier};
-use carnet_registry::{Answer, Registry};
+use carnet_evidence::install_crypto_provider;
+use carnet_registry::{Answer, NetworkArgs, Registry};
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -22,7 +22,6 @@ use crate::{
     cli::block_on,
     documents,
     error::ExportError,
-    network::NetworkArgs,
     terminal::say,
     trust::{validate, write},
 };
@@ -97,8 +96,8 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), ExportError> {
     if let Some(want) = args.root_checksum.filter(|want| *want != got) {
         return Err(failed(format!("digest mismatch of the initial root: got {got}, want {want}")));
     }
-    install_cryptography().map_err(failed)?;
-    let client = Registry::new(args.network.options()?)?;
+    install_crypto_provider().map_err(|error| failed(error.to_string()))?;
+    let client = Registry::new(args.network.options(documents::read)?)?;
     let chain = args.chain.clone().unwrap_or_else(|| beside(&args.output_file));
     fs::create_dir_all(&chain).map_err(|source| ExportError::Output { path: chain.clone(), source })?;
     let bytes = block_on(async {
@@ -118,15 +117,6 @@ fn beside(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".tuf");
     output.with_file_name(name)
-}
-
-/// The crates of Sigstore share one provider, which the verifier sets up.
-fn install_cryptography() -> Result<(), String> {
-    let root = TrustRoot::public_good().map_err(|error| error.to_string())?;
-    // Nobody is judged by it.
-    let nobody = Identity::exact("nobody", "https://nobody.invalid").map_err(|error| error.to_string())?;
-    let rules = Rules::new(Signer::Identities(vec![nobody]));
-    Verifier::new(root, rules, Timestamp::UNIX_EPOCH).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The whole chain of an error: the crate prints one link at a time.

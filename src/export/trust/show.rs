@@ -9,18 +9,14 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use carnet_bundle::{Digest, Limits, json};
+use carnet_evidence::TrustRoot;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use x509_cert::{Certificate, der::Decode as _};
 
-use crate::{
-    documents,
-    error::ExportError,
-    terminal::Printable,
-    trust::{PUBLIC_GOOD, validate},
-};
+use crate::{documents, error::ExportError, terminal::Printable, trust::validate};
 
 /// Shows what a trusted_root.json trusts, how old it is, and what ends when.
 #[derive(Args, Clone, Debug)]
@@ -81,7 +77,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), ExportError> {
     let path = args.file.clone().unwrap_or_else(|| "the public Sigstore instance, built in".into());
     let bytes = match &args.file {
         Some(path) => documents::read_up_to(path, Limits::default().manifest_size)?,
-        None => PUBLIC_GOOD.to_vec(),
+        None => TrustRoot::public_good_bytes().to_vec(),
     };
     let root = validate(&path, &bytes)?;
     let document = json::parse(&bytes).unwrap_or_default();
