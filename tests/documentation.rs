@@ -12,6 +12,7 @@ use std::{
     process::Command,
 };
 
+use carnet::persona::Persona;
 use carnet_bundle::{Code, Severity};
 use carnet_verify::{VerifyArgs, cli::FlagError, codes};
 use clap::Arg;
@@ -22,7 +23,8 @@ const FLAGS: &str = "\
 # Flags
 
 Every argument and flag of every command. `carnet verify` starts the program
-`carnet-verify` with the same flags.
+`carnet-verify` with the same flags, and `carnet import` and `carnet serve` hand them
+on to it.
 
 The last column says whose the flag is: *as in ec* has the name and the meaning
 that it has in `ec validate image`, *as in cosign* likewise. A *refused* flag is
@@ -46,15 +48,37 @@ evidence means that this piece does not count; a *note* is for the record.
 
 #[test]
 fn flags_are_those_of_the_programs() {
-    let mut rows: Vec<_> = rows("export", command(&carnet::front::definition(), "export"), &export_status);
-    rows.extend(self::rows("", front_alone(), &|_| None));
-    for name in ["demo", "inspect", "tree", "trust create", "trust fetch", "trust show"] {
-        rows.extend(self::rows(name, command(&carnet::front::definition(), name), &|_| None));
+    let mut rows = Vec::new();
+    for (name, command) in commands(&carnet::front::definition(Persona::Carnet), "") {
+        rows.extend(match name.as_str() {
+            // carnet-verify reads its own.
+            "verify" => self::rows("verify", VerifyArgs::definition(), &verify_status),
+            "export" => self::rows("export", command, &export_status),
+            "import" | "serve" => self::rows(&name, own(command), &|_| None),
+            name => self::rows(name, command, &|_| None),
+        });
     }
-    rows.extend(self::rows("verify", VerifyArgs::definition(), &verify_status));
     rows.sort();
     let table: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
     compare("docs/flags.md", &(FLAGS.to_owned() + &table.concat()));
+}
+
+/// A command without what it reads as carnet-verify does.
+fn own(command: clap::Command) -> clap::Command {
+    let verify = VerifyArgs::definition();
+    let of_verify = |arg: &Arg| verify.get_arguments().any(|known| known.get_id() == arg.get_id());
+    let name = command.get_name().to_owned();
+    let own: Vec<_> = command.get_arguments().filter(|arg| !of_verify(arg)).cloned().collect();
+    clap::Command::new(name).args(own)
+}
+
+/// Every command that is shown, by its words.
+fn commands(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+    let mut found = vec![(words.to_owned(), command.clone().disable_help_subcommand(true))];
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        found.extend(commands(below, format!("{words} {}", below.get_name()).trim()));
+    }
+    found
 }
 
 #[test]
@@ -141,7 +165,9 @@ fn rows(
 ) -> Vec<((bool, String), String)> {
     let mut definition = definition;
     definition.build();
-    definition.get_arguments().map(|arg| row(command, arg, status(arg))).collect()
+    // Every command has it; the program alone says so.
+    let arguments = definition.get_arguments().filter(|arg| command.is_empty() || arg.get_id() != "help");
+    arguments.map(|arg| row(command, arg, status(arg))).collect()
 }
 
 fn row(command: &str, arg: &Arg, status: Option<&str>) -> ((bool, String), String) {
@@ -150,7 +176,7 @@ fn row(command: &str, arg: &Arg, status: Option<&str>) -> ((bool, String), Strin
         None => arg.get_value_names().unwrap()[0].to_string(),
     };
     let aliases: Vec<_> = arg.get_visible_aliases().unwrap_or_default().iter().map(|alias| format!("`--{alias}`")).collect();
-    let names = [vec![format!("`{name}`")], aliases].concat().join(", ");
+    let names = [vec![format!("`{name}`")], aliases].concat().join(", ").replace('|', "\\|");
     let short = arg.get_short().map(|short| format!("`-{short}`")).unwrap_or_default();
     let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     let default = if default.is_empty() || value(arg).is_empty() { String::new() } else { format!("`{}`", default.join(",")) };
@@ -159,6 +185,7 @@ fn row(command: &str, arg: &Arg, status: Option<&str>) -> ((bool, String), Strin
         None => whose(command, arg).to_owned(),
     };
     let program = match command {
+        "" if arg.get_id() == "help" => "every command".to_owned(),
         "" => "carnet".to_owned(),
         "verify" => "carnet-verify".to_owned(),
         command => format!("carnet {command}"),
@@ -174,8 +201,9 @@ fn value(arg: &Arg) -> String {
     }
     let possible: Vec<_> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
     let named = arg.get_value_names().unwrap_or_default().join(" ");
-    // What clap makes up from the name says nothing.
-    let named = if named.eq_ignore_ascii_case(arg.get_id().as_str()) { "VALUE".to_owned() } else { named };
+    // What clap makes up from the name says nothing, unless the name is a word for a value.
+    let made_up = named.eq_ignore_ascii_case(arg.get_id().as_str()) && !["DIR", "FILE", "PLATFORM"].contains(&named.as_str());
+    let named = if made_up { "VALUE".to_owned() } else { named };
     let text = if possible.is_empty() { named } else { possible.join("|") };
     let optional = arg.get_num_args().is_some_and(|range| range.min_values() == 0);
     let text = if optional { format!("[={text}]") } else { text };
@@ -244,21 +272,18 @@ const EC: &[&str] = &[
     "vsa-upload",
     "workers",
 ];
-/// Flags of cosign with the same meaning.
-const COSIGN: &[(&str, &str)] = &[
-    ("export", "allow-http-registry"),
-    ("export", "allow-insecure-registry"),
-    ("export", "registry-cacert"),
-    ("export", "registry-client-cert"),
-    ("export", "registry-client-key"),
-    ("verify", "trusted-root"),
-];
+/// Flags of cosign with the same meaning: of `cosign verify`, and those of every
+/// command that asks a registry.
+const COSIGN: &[&str] = &["trusted-root"];
+const COSIGN_REGISTRY: &[&str] =
+    &["allow-http-registry", "allow-insecure-registry", "registry-cacert", "registry-client-cert", "registry-client-key"];
 
 fn whose(command: &str, arg: &Arg) -> &'static str {
     let long = arg.get_long().unwrap_or_default();
     match command {
         "verify" if EC.contains(&long) => "as in ec",
-        _ if COSIGN.contains(&(command, long)) => "as in cosign",
+        "verify" if COSIGN.contains(&long) => "as in cosign",
+        _ if COSIGN_REGISTRY.contains(&long) => "as in cosign",
         _ => "carnet's own",
     }
 }
@@ -269,12 +294,11 @@ fn every_flag_that_is_named_as_anothers_exists() {
         command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
     };
     let verify = longs(VerifyArgs::definition());
-    let export = longs(command(&carnet::front::definition(), "export"));
-    let unknown: Vec<_> = EC.iter().filter(|name| !verify.contains(**name)).collect();
+    let export = longs(command(&carnet::front::definition(Persona::Carnet), "export"));
+    let unknown: Vec<_> = EC.iter().chain(COSIGN).filter(|name| !verify.contains(**name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
-    for (command, name) in COSIGN {
-        assert!(if *command == "verify" { &verify } else { &export }.contains(*name), "{command} {name}");
-    }
+    let unknown: Vec<_> = COSIGN_REGISTRY.iter().filter(|name| !export.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 /// What `carnet-verify` says when the flag is used.
@@ -324,10 +348,6 @@ fn used(arg: &Arg) -> Option<Vec<String>> {
         _ => "value",
     };
     Some(vec![format!("--{long}={text}")])
-}
-
-fn front_alone() -> clap::Command {
-    carnet::front::definition().disable_help_subcommand(true)
 }
 
 fn command(front: &clap::Command, name: &str) -> clap::Command {

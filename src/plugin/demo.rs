@@ -17,7 +17,7 @@ use carnet_registry::testing::{Behaviour, Content, TestingRegistry};
 use clap::Args;
 use include_dir::{Dir, include_dir};
 
-use crate::front::complain;
+use crate::usage::complain;
 
 static IMAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../testdata/layouts/local-sigstore/app");
 static TRUSTED_ROOT: &str = include_str!("../../testdata/trust/local-sigstore/trusted_root.json");

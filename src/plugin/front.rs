@@ -1,18 +1,29 @@
 //! The command line of `carnet`.
+//!
+//! A new command is a variant of [`Command`] with its arguments, and a line in
+//! [`run`]; usage lines, completion, man pages and `docs/flags.md` follow from it.
 
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{env, ffi::OsString, iter, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
+    answer,
+    attach::{self, AttachArgs},
+    check::{self, CheckArgs},
     demo::{self, DemoArgs},
+    dialect, docker,
+    documented::{self, CompletionArgs, ManArgs},
     inspect::{self, InspectArgs, TreeArgs},
-    verifier,
+    install::{self, InstallArgs},
+    persona::{Call, Persona},
+    usage, verifier,
+    why::{self, WhyArgs},
 };
+
+const OF_COSIGN: &str = "cosign starts no plugins: `cosign carnet` is no command. Call cosign-carnet by this name. Its \
+    `verify` reads flags of `cosign verify` that mean the same here: --key, --certificate-identity, \
+    --certificate-oidc-issuer, their -regexp forms, --trusted-root, -o, --insecure-ignore-tlog, --offline.";
 
 /// Makes the evidence of container images travel to places without a network.
 #[derive(Debug, Parser)]
@@ -33,10 +44,22 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Judges an archive and writes what passed to a registry or a file.
+    Import(Box<carnet_import::ImportArgs>),
+    /// Judges archives and serves what passed as a read-only registry.
+    Serve(Box<carnet_import::ServeArgs>),
+    /// Adds evidence about a bundle to its archive; the bundle id stays the same.
+    Attach(AttachArgs),
+    /// Writes images.yaml from what runs in a cluster or stands in manifests.
+    Images(Box<carnet_cluster::ImagesArgs>),
+    /// Compares what runs in a cluster with bundles.
+    Status(Box<carnet_cluster::StatusArgs>),
     /// Shows what an archive holds, without judging it.
     Inspect(InspectArgs),
     /// Shows the images of an archive with everything about them, as a tree.
     Tree(TreeArgs),
+    /// Explains a finding code, or what an archive holds about a digest.
+    Why(WhyArgs),
     /// Makes, fetches and shows trusted_root.json files.
     Trust(carnet_export::TrustArgs),
     /// Works on policy.yaml.
@@ -44,65 +67,86 @@ enum Command {
     Policy(PolicyCommand),
     /// Shows a whole crossing on this machine: serve, export, verify, tamper.
     Demo(DemoArgs),
+    /// Gives carnet the names that users of kubectl, docker and cosign type.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Prints a completion script for a shell.
+    Completion(CompletionArgs),
+    /// Writes man pages.
+    Man(ManArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Makes the names, as links to this program.
+    Install(InstallArgs),
+    /// Says what each program would find under the names, and what to do.
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     /// Writes policy.yaml with the commit ids and digests that its sources have now.
     Pin(carnet_export::PinArgs),
+    /// Lists the rules of policy sources, as `ec inspect policy` does.
+    Inspect(carnet_export::InspectPolicyArgs),
+    /// Runs the tests of policy sources, as `opa test` does.
+    Test(carnet_export::TestPolicyArgs),
 }
 
 /// Runs `carnet` with the arguments of the process.
 ///
 /// Status 0: done, and nothing failed. 1: a verdict, and it is fail. 2: neither.
 pub fn main() -> ExitCode {
-    match Front::try_parse().map(|front| front.command) {
-        Ok(Command::Export(args)) => carnet_export::run(&args),
-        Ok(Command::Verify { arguments }) => verifier::run(&arguments),
-        Ok(Command::Policy(PolicyCommand::Pin(args))) => carnet_export::pin(&args),
-        Ok(Command::Inspect(args)) => inspect::inspect(&args),
-        Ok(Command::Tree(args)) => inspect::tree(&args),
-        Ok(Command::Trust(args)) => carnet_export::trust(&args),
-        Ok(Command::Demo(args)) => demo::run(&args),
-        Err(error) => usage(&error),
+    match Call::read(env::args_os()) {
+        Call::Command(persona, words) => command(persona, words),
+        Call::Complete(persona, words) => answer::complete(persona, &words),
+        Call::DockerMetadata => docker::metadata(),
+        Call::Refused(reason) => usage::fail(&reason, "call carnet by its own name for what docker does not pass on"),
     }
 }
 
-/// The command line as clap sees it; documentation is made from it.
-pub fn definition() -> clap::Command {
-    Front::command()
-}
-
-/// Says a line on stderr. Nobody is left to be told when that fails.
-pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// `--help` and `--version` are no errors; of an error, what is wrong and clap's
-/// tip are said, the rest is in `--help`.
-fn usage(error: &clap::Error) -> ExitCode {
-    let text = error.to_string();
-    if !error.use_stderr() {
-        // Whoever closed the pipe wants no more of it.
-        let _ = io::stdout().write_all(text.as_bytes());
-        return ExitCode::SUCCESS;
+fn command(persona: Persona, words: Vec<OsString>) -> ExitCode {
+    let words = match dialect::translate(persona, words) {
+        Ok(words) => iter::once(persona.called().into()).chain(words),
+        Err(error) => return usage::fail(&error.to_string(), "leave the flag out"),
+    };
+    let parsed = definition(persona).try_get_matches_from(words).and_then(|matches| Front::from_arg_matches(&matches));
+    match parsed {
+        Ok(front) => run(front.command, persona),
+        Err(error) => usage::refuse(&error, persona),
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        complain(text.trim_end());
-        return ExitCode::from(2);
-    }
-    let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let first = paragraphs.next().unwrap_or_default();
-    let tip = paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
-    complain(&format!("carnet: error: {}", printable(first.strip_prefix("error: ").unwrap_or(&first))));
-    complain(&format!(
-        "hint: {}",
-        printable(tip.as_deref().unwrap_or("`carnet --help` and `carnet export --help` list every flag"))
-    ));
-    ExitCode::from(2)
 }
 
-/// Arguments may come from elsewhere, and must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+fn run(command: Command, persona: Persona) -> ExitCode {
+    match command {
+        Command::Export(args) => carnet_export::run(&args),
+        Command::Verify { arguments } => verifier::run(&arguments, persona),
+        Command::Policy(PolicyCommand::Pin(args)) => carnet_export::pin(&args),
+        Command::Policy(PolicyCommand::Inspect(args)) => carnet_export::inspect_policy(&args),
+        Command::Policy(PolicyCommand::Test(args)) => carnet_export::test_policy(&args),
+        Command::Import(args) => carnet_import::import(&args),
+        Command::Serve(args) => carnet_import::serve(&args),
+        Command::Attach(args) => attach::run(&args),
+        Command::Images(args) => carnet_cluster::images(&args),
+        Command::Status(args) => carnet_cluster::status(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Tree(args) => inspect::tree(&args),
+        Command::Trust(args) => carnet_export::trust(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Plugin(PluginCommand::Install(args)) => install::run(&args),
+        Command::Plugin(PluginCommand::Check(args)) => check::run(&args),
+        Command::Completion(args) => documented::completion(&args, persona),
+        Command::Man(args) => documented::man(&args),
+    }
+}
+
+/// The command line as clap sees it, under the name that the user typed.
+pub fn definition(persona: Persona) -> clap::Command {
+    let command = Front::command().bin_name(persona.called());
+    match persona {
+        Persona::Cosign => command.after_help(OF_COSIGN),
+        Persona::Carnet | Persona::Docker | Persona::Kubectl => command,
+    }
 }

@@ -6,20 +6,21 @@ use std::{
     process::ExitCode,
 };
 
-use carnet_bundle::{Limits, Opened, open};
+use carnet_bundle::{Attachment, Limits, Opened, open};
 use carnet_verify::{
     disk::open_container,
-    inspect::{Overview, tree as render_tree},
+    inspect::{Attached, Overview, tree as render_tree},
     report::escape_line,
 };
 use clap::{Args, ValueEnum};
 
-use crate::front::complain;
+use crate::usage::complain;
 
 /// Arguments of `carnet inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// Archive (.carnet.tar, .carnet.tar.gz), unpacked directory, or - for standard input
+    /// Archive (.carnet.tar, .carnet.tar.gz), unpacked directory, detached attachment, or - for
+    /// standard input
     #[arg(value_name = "ARCHIVE")]
     archive: PathBuf,
 
@@ -49,6 +50,13 @@ enum Form {
 /// Runs `carnet inspect`. Status 0 when the archive could be read, whatever is
 /// wrong with it, else 2.
 pub fn inspect(args: &InspectArgs) -> ExitCode {
+    if let Some(attached) = detached(&args.archive) {
+        return crate::usage::print(&match args.output {
+            Form::Json => attached.to_json(),
+            Form::Text => attached.to_text(),
+            Form::Yaml => attached.to_yaml(),
+        });
+    }
     show(&args.archive, |opened| {
         let overview = Overview::new(opened);
         match args.output {
@@ -62,6 +70,17 @@ pub fn inspect(args: &InspectArgs) -> ExitCode {
 /// Runs `carnet tree`. Status as for [`inspect`].
 pub fn tree(args: &TreeArgs) -> ExitCode {
     show(&args.archive, render_tree)
+}
+
+/// A file that holds an attachment and no bundle. Standard input can be read only
+/// once, so it is taken for a bundle.
+fn detached(path: &Path) -> Option<Attached> {
+    if path == Path::new("-") {
+        return None;
+    }
+    let mut container = open_container(path, &Limits::default()).ok()?;
+    let attachment = Attachment::from_detached(container.as_mut(), None).ok()?;
+    Some(Attached::new(&attachment))
 }
 
 fn show(archive: &Path, render: impl Fn(&Opened) -> String) -> ExitCode {

@@ -249,7 +249,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "usage/flag_of_a_later_release",
-        arrange: |stage| stage.verify_good().with("--attachment", "x"),
+        arrange: |stage| stage.verify_good().word("--vsa"),
         ends: Ends::NoResult("not part of this release"),
     },
 ];
