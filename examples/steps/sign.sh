@@ -1,0 +1,2 @@
+set -eu
+cosign sign --yes ${COSIGN_OPTIONS:-} "$CARNET_IMAGE"
