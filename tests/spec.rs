@@ -48,6 +48,7 @@ const KINDS: &[Kind] = &[
     kind("policy", Some("policy"), yaml),
     kind("trust-policy", Some("trust-policy"), yaml),
     kind("finding", Some("finding"), strict),
+    kind("proof", Some("proof"), strict),
 ];
 
 fn strict(bytes: &[u8]) -> Result<(), String> {
@@ -185,6 +186,9 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("lookups", "/lookups/2/result", r#""undefined""#),
     ("finding", "/step", r#""V17.1""#),
     ("finding", "/severity", r#""error""#),
+    ("proof", "/verdict", r#""skipped""#),
+    ("proof", "/images/0/evidence/0/result", r#""not-counted""#),
+    ("proof", "/images/0/evidence/0/conclusions/0/trust", r#"{"source":"anybody"}"#),
     ("images", "/components/0/containerImage", "7"),
     ("policy", "/identities", "{}"),
     ("policy", "/identity/subjectRegexp", r#""x""#),
@@ -214,7 +218,11 @@ fn schemas_refuse_what_the_text_refuses() {
 #[test]
 fn exceptions_of_a_private_instance_are_bound_to_its_trust_root() {
     let validator = schema("trust-policy");
-    for rule in ["log: {threshold: 0}", "certificates: {sctThreshold: 0}"] {
+    for rule in [
+        "log: {threshold: 0}",
+        "certificates: {sctThreshold: 0}",
+        "certificates: {issuerWhereAbsent: \"https://fulcio.example\"}",
+    ] {
         let text = format!("apiVersion: carnet/v0\nkind: TrustPolicy\n{rule}\n");
         let value: Value = serde_yaml::from_str(&text).unwrap();
         assert!(!validator.is_valid(&value), "{rule} without a pinned trust root was accepted");
