@@ -347,15 +347,16 @@ fn only_the_one_form_is_an_attachment() {
     let all = members(&good.to_detached().unwrap());
     let (manifest, empty) = (&all[2].1, all[3].1.clone());
     let flags = by_key(&exporter());
-    let edit = |kind: &str, change: &dyn Fn(&mut Value)| {
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let edit = |kind: &str, change: Change<'_>| {
         let mut value: Value = serde_json::from_slice(manifest).unwrap();
         change(&mut value);
         let bytes = json::canonical(&value).unwrap();
-        stage.judge_bytes(&stage.forged(&[(kind.to_owned(), bytes)], &[payload.clone()]), &words(&flags, &[]))
+        stage.judge_bytes(&stage.forged(&[(kind.to_owned(), bytes)], std::slice::from_ref(&payload)), &words(&flags, &[]))
     };
     assert!(!edit(BUNDLE, &|_| {}).codes("failure").contains(&"attachment-malformed"), "the good one is refused");
     let sbom = "application/spdx+json";
-    let wrong: &[(&str, &str, &dyn Fn(&mut Value), &str)] = &[
+    let wrong: &[(&str, &str, Change<'_>, &str)] = &[
         ("unlisted type", sbom, &|m| m["artifactType"] = json!(sbom), "attachment-malformed"),
         ("two types", TIMESTAMP, &|_| {}, "attachment-malformed"),
         ("no subject", BUNDLE, &|m| drop(m.as_object_mut().unwrap().remove("subject")), "attachment-malformed"),

@@ -338,7 +338,7 @@ fn nothing_can_be_written() {
     }
     // A body that nobody reads is no hindrance.
     let head =
-        format!("PUT /v2/org/large/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345");
+        "PUT /v2/org/large/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345".to_owned();
     assert_eq!(served.send(head.as_bytes()).unwrap().status, 405);
     assert_eq!(served.get("/v2/org/large/manifests/v1").header("docker-content-digest"), root.to_string());
 }

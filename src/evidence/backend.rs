@@ -145,7 +145,7 @@ pub fn install_crypto_provider() -> Result<(), VerifierError> {
 /// Whether the crate can be asked about this form at all, and at this size.
 pub(crate) fn knows(signed: &Signed<'_>) -> bool {
     // Its envelopes have one signature.
-    !matches!(signed.form, Form::BareEnvelope) && signed.stored.len() <= budget::SECOND_VERIFIER
+    !matches!(signed.form, Form::BareEnvelope) && signed.further.is_empty() && signed.stored.len() <= budget::SECOND_VERIFIER
 }
 
 fn artifact<'q>(question: &'q Question<'_>) -> Artifact<'q> {
