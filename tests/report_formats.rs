@@ -203,6 +203,27 @@ fn a_summary_for_slsa_is_a_statement_per_image() {
 }
 
 #[test]
+fn an_index_has_not_passed_when_a_child_has_not() {
+    let result_of = |child_fails: bool| {
+        let mut report = sample();
+        let image = |name: &str, bytes: &[u8]| ComponentOutcome {
+            name: name.to_owned(),
+            container_image: format!("r.example/i@{}", Digest::of(bytes)),
+            ..ComponentOutcome::default()
+        };
+        let mut child = image(&format!("i-{}-arm64", Digest::of(b"child")), b"child");
+        child.violations.extend(child_fails.then(|| result("a.b", "bad")));
+        report.components = vec![image("i", b"index"), child, image("other", b"other")];
+        let lines = render(&report, Format::SlsaVsa);
+        let statements = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let passed = statements.filter(|statement| statement["predicate"]["verificationResult"] == "PASSED");
+        passed.map(|statement| statement["subject"][0]["digest"]["sha256"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(result_of(false).len(), 3);
+    assert_eq!(result_of(true), [Digest::of(b"other").to_hex()]);
+}
+
+#[test]
 fn the_order_of_the_data_does_not_matter() {
     let report = sample();
     let mut turned = report.clone();

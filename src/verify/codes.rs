@@ -58,7 +58,7 @@ codes! {
     ATTACHMENT_VERIFIED = "attachment-verified" "V16.2" Note
         "An attachment is signed by the exporter that the operator named."
         "nothing: this says who vouches";
-    EXPORTER_NOT_VERIFIED = "exporter-not-verified" "V16.2" Warning
+    EXPORTER_NOT_VERIFIED = "exporter-not-verified" "V16.2" Failure
         "The operator named an exporter, and no attachment is its word about this bundle."
         "ask the exporter for the attachment, and give it with --attachment; check the identity or key";
 }

@@ -9,9 +9,10 @@ use crate::yaml::Reading;
 /// the index; the component of the index itself stays beside them.
 ///
 /// BuildKit attestation manifests are carried, not run, so they are no component
-/// of their own; Conforma judges them too, and so does [`Reading::Conforma`].
+/// of their own; Conforma judges them too, and so does [`Reading::Conforma`]. One
+/// that claims a platform would be run there, whatever its annotation says.
 pub fn expand(component: &Component, manifests: &[Descriptor], reading: Reading) -> Vec<Component> {
-    let judged = |child: &Descriptor| reading == Reading::Conforma || !child.is_buildkit_attestation();
+    let judged = |child: &Descriptor| reading == Reading::Conforma || !child.is_buildkit_attestation() || runs(child);
     manifests
         .iter()
         .enumerate()
@@ -37,6 +38,12 @@ pub fn full_name(reference: &Reference) -> String {
 /// The pinned reference as Conforma prints it: full name and digest, no tag.
 pub fn pinned_name(reference: &Reference, digest: &Digest) -> String {
     format!("{}@{digest}", full_name(reference))
+}
+
+/// Whether a runtime may choose this child: BuildKit gives its attestations the
+/// platform `unknown/unknown`.
+fn runs(child: &Descriptor) -> bool {
+    child.platform.as_ref().is_some_and(|platform| !matches!(platform.architecture.as_str(), "" | "unknown"))
 }
 
 fn architecture(child: &Descriptor, position: usize) -> String {
@@ -85,6 +92,9 @@ mod tests {
         assert!(strict[1].0.ends_with("-noarch-1"), "{}", strict[1].0);
         assert!(strict[2].0.ends_with("-noarch-3"), "{}", strict[2].0);
         assert_eq!(strict[0].1, format!("index.docker.io/library/alpine@{}", digest(1)));
+        // An annotation does not hide what a runtime would choose.
+        let hidden = expand(&component, &[child(1, Some("arm64"), true)], Reading::Strict);
+        assert_eq!(hidden.len(), 1);
         let conforma = names(Reading::Conforma);
         assert_eq!(conforma.len(), 4);
         assert!(conforma[2].0.ends_with("-unknown"), "{}", conforma[2].0);

@@ -54,8 +54,8 @@ pub(super) fn conforma(report: &Report, show_successes: bool) -> Value {
 /// SLSA's summary of one image, as an in-toto statement that is ready to be
 /// signed: one per line, one line per component whose image has a digest.
 ///
-/// An image has passed when it has no violation and nothing about the bundle as a
-/// whole failed; carnet asks for no SLSA level, so it says that none was
+/// An image has passed when it and its children have no violation and nothing about
+/// the bundle as a whole failed; carnet asks for no SLSA level, so it says that none was
 /// evaluated.
 pub(super) fn slsa(report: &Report) -> Vec<Value> {
     let whole = unsaid_failures(report) == 0;
@@ -76,7 +76,7 @@ fn extension(report: &Report) -> Value {
 fn statement(report: &Report, component: &ComponentOutcome, whole: bool) -> Option<Value> {
     let (name, digest) = component.container_image.rsplit_once('@')?;
     let digest: Digest = digest.parse().ok()?;
-    let passed = whole && component.success();
+    let passed = whole && component.success() && children(report, component).all(ComponentOutcome::success);
     let mut predicate = Map::new();
     let mut put = |name: &str, value: Value| drop(predicate.insert(name.to_owned(), value));
     put("verifier", json!({"id": VERIFIER, "version": {"carnet-verify": report.carnet.version}}));
@@ -97,6 +97,13 @@ fn statement(report: &Report, component: &ComponentOutcome, whole: bool) -> Opti
         "predicateType": PREDICATE,
         "predicate": predicate,
     }))
+}
+
+/// The components that an index was expanded to: a runtime runs one of them when it
+/// is told the digest of the index.
+fn children<'r>(report: &'r Report, index: &'r ComponentOutcome) -> impl Iterator<Item = &'r ComponentOutcome> {
+    let is_child = |name: &str| name.strip_prefix(&index.name).is_some_and(|rest| rest.starts_with("-sha256:"));
+    report.components.iter().filter(move |component| is_child(&component.name))
 }
 
 /// The effective policy by the digest of its RFC 8785 bytes; the URI is of
