@@ -12,7 +12,8 @@ use serde_json::Value;
 mod support;
 
 use support::{
-    args, carnet, exported, exported_from, flip, image_layout, import, judged, layout, opened, options, passed, success, write,
+    args, carnet, exported, exported_from, flip, image_layout, import, judged, judged_as, layout, opened, options, passed,
+    success, write,
 };
 
 /// Exports again from what was imported.
@@ -45,6 +46,31 @@ fn a_layout_holds_what_the_archive_holds() {
             assert_eq!(ours, theirs, "{set} {form}");
         }
     }
+}
+
+/// Bytes that passed under one name do not go where another name says.
+#[test]
+fn a_name_that_only_the_exporter_knows_decides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (app, image) = ("key-legacy", layout("key-legacy"));
+    let expected = |archive: &Path| {
+        let digest = opened(archive).inventory().subjects[0].digest;
+        judged_as(archive, &[(app, format!("registry.example/org/{app}@{digest}"))])
+    };
+    let both = exported_from(dir.path(), &[(app, &image), ("payments", &image)], &[]);
+    assert!(!expected(&both).passes(), "the second name was expected by nobody");
+
+    // Alone it is a mirror, and the operator says where it goes.
+    let mirror = exported_from(dir.path(), &[("payments", &image)], &[]);
+    let target = |form: &str| format!("{form}:{}", dir.path().join(form).display());
+    for place in [["--map", "registry.example=registry.test"], ["--to", &target("docker-archive")]] {
+        let (outcome, receipt) = import(&args(&[&[mirror.to_str().unwrap()], &place[..]].concat()), expected(&mirror));
+        assert!(matches!(outcome, Err(ImportError::NameNotExpected { .. })), "{place:?}: {outcome:?}");
+        assert_eq!(receipt["complete"], false);
+    }
+    import(&args(&[mirror.to_str().unwrap(), "--to", &target("oci")]), expected(&mirror)).0.unwrap();
+    let index: Value = serde_json::from_slice(&fs::read(dir.path().join("oci/index.json")).unwrap()).unwrap();
+    assert!(!index.to_string().contains("\"v1\""), "the tag of the exporter: {index}");
 }
 
 #[test]

@@ -72,9 +72,15 @@ pub(crate) fn carnet() -> PathBuf {
 /// What `carnet-verify` says of an archive when each named image is expected and
 /// signed with the key `demo`.
 pub(crate) fn judged(archive: &Path, names: &[&str]) -> Judged {
+    judged_as(archive, &names.iter().map(|name| (*name, reference(name))).collect::<Vec<_>>())
+}
+
+/// The same, each image under the reference that is given.
+pub(crate) fn judged_as(archive: &Path, components: &[(&str, String)]) -> Judged {
     let dir = tempfile::tempdir().unwrap();
     let (report, summaries) = (dir.path().join("r.json"), dir.path().join("v.jsonl"));
-    let components: Vec<Value> = names.iter().map(|name| json!({ "name": name, "containerImage": reference(name) })).collect();
+    let components: Vec<Value> =
+        components.iter().map(|(name, image)| json!({ "name": name, "containerImage": image })).collect();
     let mut command = Command::new(carnet().with_file_name("carnet-verify"));
     command.arg(archive).arg("--images").arg(json!({ "components": components }).to_string()).args(BY_KEY);
     command.arg("--public-key").arg(testdata("trust/local-sigstore/demo.pub"));
