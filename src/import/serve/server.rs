@@ -71,8 +71,8 @@ async fn listen(
         say(&format!("carnet: serves {address}/{}", escape_line(&image)));
     }
     let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    let ready = ready.map(|path| Ready::write(path, url.clone(), runtime)).transpose()?;
     say(&format!("carnet: listening on {url}"));
-    let ready = ready.map(|path| Ready::write(path, url, runtime)).transpose()?;
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}
