@@ -1,7 +1,7 @@
 //! The command line of `carnet`.
 //!
-//! A new command is a variant of [`Command`] with its arguments, and a line in
-//! [`run`]; usage lines, completion, man pages and `docs/flags.md` follow from it.
+//! A new command is a variant of `Command` with its arguments, and a line in
+//! `run`; usage lines, completion, man pages and `docs/flags.md` follow from it.
 
 use std::{env, ffi::OsString, iter, process::ExitCode};
 
