@@ -3,7 +3,7 @@
 //! Where the other forms say what was found out, this one says what each
 //! conclusion stands on: which evidence, whose signature, which log, which time,
 //! and through which material of the operator all of that is trusted. Its shape is
-//! `bundle-spec/proof.md`; the page for people ([`super::html`]) is made from the
+//! `bundle-spec/proof.md`; the page for people (`--output html`) is made from the
 //! same value, so neither can know more than the other.
 
 mod conclusion;
