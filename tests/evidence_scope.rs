@@ -141,6 +141,15 @@ impl Layout {
 
     /// Exports and judges by a trust policy with these members.
     fn judge(&self, policy: &str, flags: &[&str]) -> Report {
+        self.judge_as(REFERENCE, policy, flags)
+    }
+
+    /// The same for an index that the operator names by digest.
+    fn judge_pinned(&self, policy: &str) -> Report {
+        self.judge_as(&format!("{REFERENCE}@{}", self.index["digest"].as_str().unwrap()), policy, &[])
+    }
+
+    fn judge_as(&self, image: &str, policy: &str, flags: &[&str]) -> Report {
         let carnet = env!("CARGO_BIN_EXE_carnet");
         let document = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.tags});
         fs::write(self.path("layout/index.json"), document.to_string()).unwrap();
@@ -154,7 +163,7 @@ impl Layout {
         let trust = self.path("trust.yaml");
         fs::write(&trust, format!("apiVersion: carnet/v0\nkind: TrustPolicy\n{policy}")).unwrap();
         let mut verify = Command::new(Path::new(carnet).with_file_name("carnet-verify"));
-        verify.arg(&archive).args(["--image", REFERENCE, "--ignore-rekor", "--output", "json", "--show-successes"]);
+        verify.arg(&archive).args(["--image", image, "--ignore-rekor", "--output", "json", "--show-successes"]);
         verify.arg("--public-key").arg(self.path("key.pub")).arg("--trust-policy").arg(&trust).args(flags);
         let verify = verify.output().unwrap();
         let error = String::from_utf8_lossy(&verify.stderr);
@@ -215,10 +224,10 @@ fn a_scope_says_which_images_need_evidence_of_their_own() {
     let none = layout.judge("signatures: {scope: selected-platform}\n", &[]);
     assert_eq!((none.code, none.judged()), (1, digests(&[&index, &amd64, &arm64])), "{none:?}");
 
-    let every = layout.judge("signatures: {scope: every-platform}\n", &[]);
+    let every = layout.judge_pinned(EVERY);
     assert_eq!((every.code, every.judged()), (1, digests(&[&amd64, &arm64])), "{every:?}");
     layout.sign_well(&arm64);
-    let every = layout.judge("signatures: {scope: every-platform}\n", &[]);
+    let every = layout.judge_pinned(EVERY);
     assert_eq!((every.code, every.judged()), (0, digests(&[&amd64, &arm64])), "{every:?}");
 }
 
@@ -232,9 +241,13 @@ fn children_do_not_speak_for_their_index() {
         let report = layout.judge(&format!("signatures: {{scope: {scope}}}\n"), &[]);
         assert!(report.code == 1 && report.failures().contains(&"image-signature-not-verified"), "{scope}: {report:?}");
     }
-    assert_eq!(layout.judge("signatures: {scope: every-platform}\n", &[]).code, 0);
+    assert_eq!(layout.judge_pinned(EVERY).code, 0);
+    // Behind a tag the exporter would choose the index.
+    let tagged = layout.judge(EVERY, &[]);
+    assert!(tagged.code == 1 && tagged.failures().contains(&"image-signature-not-verified"), "{tagged:?}");
 }
 
+const EVERY: &str = "signatures: {scope: every-platform}\n";
 const ROOT: &str = "signatures: {scope: root}\n";
 
 #[test]

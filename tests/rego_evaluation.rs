@@ -352,6 +352,34 @@ fn a_violation_does_not_vanish_by_dependencies_that_it_names_itself() {
     }
 }
 
+/// Conforma passes these: what is left out is reported by nothing that denies.
+#[test]
+fn a_violation_that_only_a_warning_explains_does_not_pass() {
+    let annotated =
+        |rule: &str, depends: &str| format!("# METADATA\n# custom:\n#   short_name: {rule}\n#   depends_on: [{depends}]\n");
+    let denied = "deny contains {\"code\": \"a.denied\", \"msg\": \"d\"}\n";
+    let other = |word: &str| format!("{word} contains {{\"code\": \"a.other\", \"msg\": \"o\"}}\n");
+    let of = |depends: &str, word: &str| {
+        format!(
+            "package a\n\n{}{denied}\n{}{}",
+            annotated("denied", depends),
+            "# METADATA\n# custom:\n#   short_name: other\n",
+            other(word)
+        )
+    };
+    for (depends, word, left, hidden) in [
+        ("a.other", "warn", &[][..], true),
+        ("a.denied", "warn", &[], true),
+        ("a.other", "deny", &["o"], false),
+        ("a.absent", "warn", &["d"], false),
+    ] {
+        let outcome = evaluate(&of(depends, word)).unwrap();
+        assert_eq!(messages(&outcome), left, "{depends} {word}");
+        let said = outcome.findings.iter().any(|f| f.code == "violation-trimmed" && f.is_failure() && f.subject == "a.denied");
+        assert_eq!(said, hidden, "{depends} {word}: {:?}", outcome.findings);
+    }
+}
+
 #[test]
 fn data_is_merged_and_clashes_are_refused() {
     let json = |path, bytes| File { path, bytes };

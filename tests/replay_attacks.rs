@@ -8,7 +8,7 @@ use std::sync::Arc;
 use carnet_bundle::{
     Archive, Assembly, Bundle, Content, Descriptor, Digest, Document, Limits, Lookup, Lookups, LookupsError, Manifest, Opened,
     Plan, Reference,
-    inventory::Subject,
+    inventory::{EvidenceEntry, EvidenceKind, Method, Place, Subject},
     lookups::{self, Ask, LookupResult, write_referrers},
     media, open,
 };
@@ -144,6 +144,10 @@ fn opened(archive: &[u8]) -> Opened {
 
 /// The bytes of a whole archive.
 fn archive(documents: &[Vec<u8>], layers: &[Vec<u8>]) -> Vec<u8> {
+    written(assembly(documents, layers))
+}
+
+fn assembly(documents: &[Vec<u8>], layers: &[Vec<u8>]) -> Assembly {
     let (manifest, config) = image("app");
     let parsed = Manifest::parse(&manifest, media::OCI_MANIFEST).unwrap();
     let document = |media_type: &str, bytes: &Vec<u8>| Document {
@@ -151,13 +155,16 @@ fn archive(documents: &[Vec<u8>], layers: &[Vec<u8>]) -> Vec<u8> {
         title: lookups::TITLE.to_owned(),
         bytes: bytes.clone(),
     };
-    let assembly = Assembly {
+    Assembly {
         subjects: vec![Subject::new(APP.to_owned(), &descriptor(&manifest), &parsed, |_| true)],
         documents: documents.iter().map(|bytes| document(media::LOOKUPS, bytes)).collect(),
         policy_layers: layers.iter().map(|bytes| document(media::OPAQUE, bytes)).collect(),
         blobs: [manifest, config].into_iter().map(|bytes| (Digest::of(&bytes), bytes)).collect(),
         ..Assembly::default()
-    };
+    }
+}
+
+fn written(assembly: Assembly) -> Vec<u8> {
     let mut bytes = Vec::new();
     for member in Plan::new(assembly).unwrap().members() {
         let Content::Bytes(content) = &member.content else { panic!("{} would be streamed", member.name) };
@@ -322,6 +329,45 @@ fn what_is_carried_from_a_place_is_not_absent_there() {
         let honest = honest().with(lookup(Ask::Blob, &manifest)).answers();
         assert!(honest.blob(&pinned(APP, &manifest)).is_ok());
     }
+}
+
+/// What was found under a tag or in a list is not taken away by the record either.
+#[test]
+fn evidence_that_is_carried_was_there() {
+    let (app, _) = image("app");
+    let (signature, config) = image("signature");
+    let (subject, tag) = (pinned(APP, &app), reference(APP).tagged("sha256-app.sig"));
+    let place = |method, tag: &str| Place { repository: subject.name(), method, tag: tag.to_owned() };
+    let entry = |found_in: Vec<Place>| EvidenceEntry {
+        digest: Digest::of(&signature),
+        subject: Digest::of(&app),
+        kind: EvidenceKind::Other,
+        predicate_type: String::new(),
+        found_in,
+    };
+    let with = |lookup: Lookup, found_in: Vec<Place>| {
+        let honest = honest().with(lookup);
+        let mut assembly = assembly(&[honest.document()], &honest.layers);
+        assembly.evidence.push(entry(found_in));
+        assembly.blobs.extend([&signature, &config].map(|bytes| (Digest::of(bytes), bytes.clone())));
+        answers(opened(&written(assembly)).bundle.unwrap()).unwrap()
+    };
+    for (result, status) in [(LookupResult::None, 404), (LookupResult::CouldNotLook, 403)] {
+        let none = |ask, reference: &Reference| Lookup::without(ask, reference, result, Some(status));
+        let by_tag = || vec![place(Method::CosignSig, "sha256-app.sig")];
+        tampered(with(none(Ask::Resolve, &tag), by_tag()).head(&tag), "what was found under it");
+        tampered(with(none(Ask::Resolve, &reference(APP)), by_tag()).head(&reference(APP)), "what was found under it");
+        for method in [Method::ReferrersApi, Method::FallbackTag] {
+            let got = with(none(Ask::Referrers, &subject), vec![place(method, "")]).referrers(&subject);
+            tampered(got, "is not among them");
+        }
+        // Found elsewhere, or in another way, it need not be listed.
+        let honest = with(none(Ask::Referrers, &subject), by_tag());
+        assert!(honest.referrers(&subject).is_ok());
+    }
+    let shorter = write_referrers([&descriptor(b"referrer")]).unwrap();
+    let lookup = Lookup::answered(Ask::Referrers, &subject, Some(200), None, &shorter);
+    tampered(with(lookup, vec![place(Method::ReferrersApi, "")]).referrers(&subject), "is not among them");
 }
 
 #[test]

@@ -193,6 +193,39 @@ fn a_carried_policy_that_is_not_there_gives_no_verdict() {
     assert!(ended.status == 2 && ended.why[1].contains("policy"), "{ended:?}");
 }
 
+/// The archive is not to say which files of this host are read.
+#[test]
+fn a_carried_policy_that_names_paths_gives_no_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = testdata("trust/local-sigstore/demo.pub").display().to_string();
+    let layout = format!("oci:{}", testdata("layouts/local-sigstore/key-legacy").display());
+    let rules = dir.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    fs::write(rules.join("a.rego"), "package a\n\nwarn contains \"seen\"\n").unwrap();
+    let judged = |policy: &str, flags: &[&str]| {
+        let (policy_file, archive) = (dir.path().join("policy.yaml"), dir.path().join("app.carnet.tar"));
+        fs::write(&policy_file, policy).unwrap();
+        let mut export = Command::new(env!("CARGO_BIN_EXE_carnet"));
+        export.args(["export", REFERENCE, "--from", &layout, "--no-preflight", "--policy"]).arg(policy_file);
+        let export = export.arg("-o").arg(&archive).output().unwrap();
+        assert_eq!(export.status.code(), Some(0), "{}", String::from_utf8_lossy(&export.stderr));
+        let mut verify = Command::new(Path::new(env!("CARGO_BIN_EXE_carnet")).with_file_name("carnet-verify"));
+        verify.arg(archive).args(["--image", REFERENCE, "--ignore-rekor", "--accept-bundled-policy"]).args(flags);
+        let ended = verify.output().unwrap();
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let by_path = format!("publicKey: {key}\n");
+    let (status, said) = judged(&by_path, &[]);
+    assert!(status == Some(2) && said.contains(&format!("names {key:?}, a path on the disk of this host")), "{said}");
+    assert_eq!(judged(&by_path, &["--public-key", &key]).0, Some(0));
+    let with_rules = format!("{by_path}sources: [{{policy: [{rules:?}]}}]\n");
+    let (status, said) = judged(&with_rules, &["--public-key", &key]);
+    assert!(status == Some(2) && said.contains("a path on the disk of this host"), "{said}");
+    let own = format!("{0}={0}", rules.display());
+    let (status, said) = judged(&with_rules, &["--public-key", &key, "--policy-source", &own]);
+    assert_eq!(status, Some(0), "{said}");
+}
+
 #[test]
 fn a_link_in_the_directory_gives_no_verdict() {
     let dir = tempfile::tempdir().unwrap();

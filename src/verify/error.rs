@@ -127,6 +127,9 @@ pub enum VerifyError {
         /// The pin of the operator.
         want: Digest,
     },
+    /// The policy of the bundle would have a file of this host read.
+    #[error("policy.yaml of the bundle names {0:?}, a path on the disk of this host")]
+    CarriedPath(String),
     /// The operator takes the policy of the bundle, and there is none.
     #[error("the bundle carries no policy.yaml")]
     PolicyNotCarried,
@@ -175,6 +178,9 @@ impl VerifyError {
             Self::TufRootMismatch { .. } => "give the pinned root.json with --tuf-root, or correct the digest",
             Self::TufRootNotCarried { .. } => "give the root.json itself with --tuf-root, or export again with --tuf-chain",
             Self::TrustRoot(_) => "give a trusted_root.json as `cosign trusted-root create` or a TUF mirror makes it",
+            Self::CarriedPath(_) => {
+                "give the key with --public-key, the directory with --policy-source, or the policy itself with --policy"
+            }
             Self::PolicyNotCarried => "give the file itself with --policy, or export again with it",
             Self::TrustedRootNotCarried { .. } => "give the file itself with --trusted-root, or correct the digest",
             Self::Verifier(_) => "ask for at least one of: a log entry, a certificate timestamp",

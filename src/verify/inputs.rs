@@ -72,6 +72,7 @@ impl Question {
         if lists.is_empty() && args.image.is_none() {
             lists.extend(carried(media::IMAGES_DOCUMENT));
         }
+        let is_carried = inputs.policy.is_none();
         let policy = inputs.policy.clone().or_else(|| carried(media::POLICY_DOCUMENT));
         // Whoever strips the policy from an archive must not get an empty one.
         let relies_on_copy = args.accept_bundled_policy.0 && bundle.is_some();
@@ -86,6 +87,9 @@ impl Question {
             None => Policy::default(),
         };
         let effective = policy.settle(&args.overrides())?;
+        if let (true, None, Authority::Key(KeySource::File(path))) = (is_carried, &args.public_key, &effective.authority) {
+            return Err(VerifyError::CarriedPath(path.clone()));
+        }
         let (signer, key) = signer(&effective.authority, inputs)?;
         let trust = Trust::read(inputs.trust.policy.as_ref(), &signer)?;
         Ok(Self { images, has_list: !lists.is_empty(), effective, key, trust })

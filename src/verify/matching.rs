@@ -55,7 +55,10 @@ impl Matching {
             let platforms = if scope == Scope::SelectedPlatform { platforms } else { &[] };
             matching.expand(component, &digest, bundle, reading, platforms);
             // An image that has no children stands for itself in every scope.
-            if scope == Scope::EveryPlatform && matching.matched.len() > at + 1 {
+            // Children speak for an index that the operator named by digest: behind a
+            // tag the exporter would choose which index lists them.
+            let is_pinned = component.reference.digest().is_some();
+            if scope == Scope::EveryPlatform && is_pinned && matching.matched.len() > at + 1 {
                 matching.matched.remove(at);
             }
         }

@@ -15,7 +15,7 @@ use carnet_policy::{
         Configuration, Data, EvaluationError, File, Filter, Group, GroupOutcome, Limits, LookupError, Registry, Settings,
         SignerOptions, Target, codes as rego_codes,
     },
-    sources::{self, Anchor, Resolved, ResolvedGroup, ResolvedSource, SourcesError},
+    sources::{self, Anchor, Location, Resolved, ResolvedGroup, ResolvedSource, SourceUrl, SourcesError},
     time::rfc3339,
 };
 use jiff::Timestamp;
@@ -264,6 +264,9 @@ fn without(all: Vec<RuleResult>, seen: &[RuleResult]) -> Vec<RuleResult> {
 fn resolve(args: &VerifyArgs, inputs: &Inputs<'_>, question: &Question, bundle: &Arc<Bundle>) -> Result<Resolved, Unusable> {
     let overrides = args.policy_source.iter().map(|value| directory_for(value)).collect::<Result<Vec<_>, _>>();
     let overrides = overrides.map_err(Unusable::NoVerdict)?;
+    if inputs.policy.is_none() {
+        refuse_paths(&question.effective.policy, &overrides).map_err(Unusable::NoVerdict)?;
+    }
     let lock = inputs.policy_lock.as_ref().map(|document| sources::Lock::parse(&document.bytes));
     let lock = lock.transpose().map_err(|e| Unusable::NoVerdict(VerifyError::PolicyLock(e.to_string())))?;
     let operator = sources::Operator {
@@ -277,6 +280,17 @@ fn resolve(args: &VerifyArgs, inputs: &Inputs<'_>, question: &Question, bundle: 
         SourcesError::Failed(findings) => Unusable::Failed(findings),
         error => Unusable::NoVerdict(VerifyError::Sources(error.findings().to_vec())),
     })
+}
+
+/// A policy that the archive brought must not have the disk of this host read into a
+/// report.
+fn refuse_paths(policy: &Policy, overrides: &[(String, String)]) -> Result<(), VerifyError> {
+    let named = policy.sources.iter().flat_map(|group| group.policy.iter().chain(&group.data));
+    let is_path = |text: &&String| {
+        let url = SourceUrl::parse(text).is_ok_and(|url| matches!(url.location(), Location::Local { .. }));
+        url && !overrides.iter().any(|(url, _)| url == *text)
+    };
+    named.into_iter().find(is_path).map_or(Ok(()), |text| Err(VerifyError::CarriedPath(text.clone())))
 }
 
 /// `URL=DIR`: the last `=` parts them, for URLs have queries.

@@ -56,6 +56,15 @@ pub static DENY_IS_NOT_A_SET: Code = Code {
     hint: "write the rule with `contains`",
 };
 
+/// Every violation was trimmed, and none is left that explains it.
+pub static VIOLATION_TRIMMED: Code = Code {
+    name: "violation-trimmed",
+    step: "V15.4",
+    severity: Severity::Failure,
+    summary: "a violation depends on a rule that only warned, or on itself, and Conforma leaves it out: nothing that denies is left",
+    hint: "correct `depends_on` of the rule, or make the rule that it depends on effective",
+};
+
 /// A rule was suppressed by an exception.
 pub static RULE_EXCEPTED: Code = Code {
     name: "rule-excepted",
@@ -118,6 +127,7 @@ pub static ALL: &[&Code] = &[
     &CODE_IN_DENY_AND_WARN,
     &EMPTY_MESSAGE,
     &DENY_IS_NOT_A_SET,
+    &VIOLATION_TRIMMED,
     &RULE_EXCEPTED,
     &PASS_BY_EXCLUSION,
     &SEVERITY_UNKNOWN,

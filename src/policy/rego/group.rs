@@ -346,7 +346,7 @@ impl Group {
         if lists.iter().all(|lists| lists.violations.is_empty() && lists.warnings.is_empty() && lists.successes.is_empty()) {
             return Err(EvaluationError::NothingEvaluated);
         }
-        results::trim(&mut lists, &rules);
+        results::trim(&mut lists, &rules, &mut outcome.findings);
         for lists in lists {
             outcome.violations.extend(lists.violations);
             outcome.warnings.extend(lists.warnings);

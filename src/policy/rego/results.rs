@@ -272,14 +272,25 @@ fn printed(value: &Json) -> String {
 
 /// Leaves out what depends on a rule that is reported already, and tells how a
 /// violation could be excluded.
-pub(super) fn trim(lists: &mut [Lists], rules: &BTreeMap<&str, &RuleInfo>) {
+///
+/// That is to say a defect once. Where it leaves no violation at all, a warning, or a
+/// rule that depends on itself, has hidden what was denied; each such violation is a
+/// finding.
+pub(super) fn trim(lists: &mut [Lists], rules: &BTreeMap<&str, &RuleInfo>, findings: &mut Vec<Finding>) {
+    let denied: Vec<RuleResult> = lists.iter().flat_map(|lists| lists.violations.clone()).collect();
     let results = lists.iter().flat_map(|lists| lists.violations.iter().chain(&lists.warnings));
     let reported: BTreeSet<String> = results.filter_map(RuleResult::code).map(str::to_owned).collect();
-    for lists in lists {
+    for lists in &mut *lists {
         for list in [&mut lists.violations, &mut lists.warnings, &mut lists.successes] {
             *list = std::mem::take(list).into_iter().flat_map(|result| copies(result, &reported, rules)).collect();
         }
         lists.violations.iter_mut().for_each(note);
+    }
+    if lists.iter().all(|lists| lists.violations.is_empty()) {
+        findings.extend(denied.into_iter().map(|result| {
+            let code = result.code().unwrap_or_default().to_owned();
+            Finding::new(&codes::VIOLATION_TRIMMED, code, format!("denied: {}", result.msg))
+        }));
     }
 }
 

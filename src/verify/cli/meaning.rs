@@ -185,7 +185,7 @@ impl VerifyArgs {
             (
                 self.accept_bundled_policy.0,
                 "--accept-bundled-policy",
-                "images.yaml and policy.yaml of the archive are used where none is given",
+                "images.yaml and policy.yaml of the archive are used where none is given: it says what is expected and who must have signed",
             ),
             (
                 self.accept_bundled_sources.0,

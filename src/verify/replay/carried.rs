@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use carnet_bundle::{
     Bundle, Digest, Lookup, Lookups, LookupsError, Reference,
+    inventory::{EvidenceEntry, Method, Place, Subject},
     lookups::{Ask, LookupResult, Places},
     media,
 };
@@ -81,6 +82,26 @@ impl Carried {
         Err(record::tampered(record::question(ask, pinned), reason))
     }
 
+    /// Whether an image or evidence was found under this tag.
+    fn stood_for_something(&self, tag: &Reference) -> bool {
+        let inventory = self.bundle.inventory();
+        let is_subject = |subject: &Subject| {
+            let reference = subject.reference.parse::<Reference>().ok();
+            reference.is_some_and(|reference| reference.name() == tag.name() && reference.tag() == tag.tag())
+        };
+        let was_there = |place: &Place| place.repository == tag.name() && Some(place.tag.as_str()) == tag.tag();
+        inventory.subjects.iter().any(is_subject) || inventory.evidence.iter().flat_map(|entry| &entry.found_in).any(was_there)
+    }
+
+    /// What was collected as a referrer of this content in its repository.
+    fn referrers_of<'s>(&'s self, pinned: &'s Reference) -> impl Iterator<Item = &'s EvidenceEntry> {
+        let listed = |place: &Place| {
+            place.repository == pinned.name() && matches!(place.method, Method::ReferrersApi | Method::FallbackTag)
+        };
+        let about = |entry: &&EvidenceEntry| Some(&entry.subject) == pinned.digest();
+        self.bundle.inventory().evidence.iter().filter(about).filter(move |entry| entry.found_in.iter().any(listed))
+    }
+
     /// Content that nobody asked for when the bundle was made proves itself; that
     /// it is in this repository is known only of what was collected there.
     fn unasked<T>(&self, pinned: &Reference, digest: &Digest, content: T) -> Told<T> {
@@ -106,6 +127,10 @@ impl Transport for Carried {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if !matches!(answer, Answer::Found(_)) && self.stood_for_something(tag) {
+            let reason = "recorded as not to be had, and the bundle carries what was found under it".to_owned();
+            return Err(record::tampered(record::question(Ask::Resolve, tag), reason));
         }
         Ok(Told { assumed: on_record(lookup), answer })
     }
@@ -135,7 +160,15 @@ impl Transport for Carried {
     fn referrers(&self, pinned: &Reference) -> Result<Told<Vec<Referrer>>, LookupError> {
         let lookup = self.lookups.get(Ask::Referrers, pinned).ok_or_else(|| not_recorded(Ask::Referrers, pinned))?;
         let bytes = lookup.digest.as_ref().and_then(|digest| self.bundle.blob(digest));
-        Ok(Told { answer: record::referrers(lookup, pinned, bytes)?, assumed: on_record(lookup) })
+        let answer = record::referrers(lookup, pinned, bytes)?;
+        let listed: &[Referrer] = if let Answer::Found(list) = &answer { list } else { &[] };
+        if let Some(entry) =
+            self.referrers_of(pinned).find(|entry| !listed.iter().any(|one| one.digest == entry.digest.to_string()))
+        {
+            let reason = format!("{} is not among them, and the bundle carries it from {}", entry.digest, pinned.name());
+            return Err(record::tampered(record::question(Ask::Referrers, pinned), reason));
+        }
+        Ok(Told { answer, assumed: on_record(lookup) })
     }
 }
 
