@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::as_conversions, reason = "a test may panic")]
 
+#[path = "support/members.rs"]
+#[allow(dead_code, reason = "each suite uses a part")]
+mod archive;
+
 use std::{collections::BTreeMap, io::Read, io::Write};
 
+use archive::tar;
 use carnet_bundle::{
     Archive, Assembly, Content, Descriptor, Digest, Document, Limits, Manifest, OpenError, Opened, Plan,
-    container::{BLOCK, header, padding},
+    container::{BLOCK, header},
     inventory::{Absence, AbsenceReason, EvidenceEntry, EvidenceKind, LookResult, Method, Place, Receipt, Role, Subject},
     media, open,
 };
@@ -138,18 +143,6 @@ fn members(fixture: Fixture) -> Vec<(String, Vec<u8>)> {
             (member.name.clone(), data)
         })
         .collect()
-}
-
-fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, data) in members {
-        let size = data.len() as u64;
-        out.extend_from_slice(&header(name, size));
-        out.extend_from_slice(data);
-        out.resize(out.len() + padding(size) as usize, 0);
-    }
-    out.resize(out.len() + 2 * BLOCK, 0);
-    out
 }
 
 fn try_open(archive: impl Read) -> Result<Opened, OpenError> {

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::as_conversions, reason = "a test may panic")]
 
+#[path = "support/members.rs"]
+mod members;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,16 +15,15 @@ use std::{
 
 use carnet_bundle::{
     Archive, Limits, OpenError,
-    container::{BLOCK, ContainerError, header, padding},
+    container::{BLOCK, ContainerError, padding},
 };
 use carnet_verify::{Document, Inputs, VerifyArgs, VerifyError, report::Verdict, run};
+use members::{members, tar};
 
 const REFERENCE: &str = "registry.example/org/app:v1";
 const IDENTITY: &str = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/main";
 const SETS: &[&str] =
     &["app", "multi-fallback", "keyless-legacy", "keyless-rekor1-fallback", "rekor1-tsa", "extra-referrers", "mixed"];
-
-type Members = Vec<(String, Vec<u8>)>;
 
 /// How a run ended: the exit status and every code or message that says why.
 #[derive(Debug, PartialEq)]
@@ -276,30 +278,6 @@ fn exported(set: &str) -> Vec<u8> {
         assert_eq!(output.status.code(), Some(0), "{set}: {}", String::from_utf8_lossy(&output.stderr));
     }
     fs::read(archive).unwrap()
-}
-
-fn members(archive: &[u8]) -> Members {
-    let mut members = Vec::new();
-    let mut at = 0;
-    while archive[at] != 0 {
-        let field = |from: usize, to: usize| String::from_utf8(archive[at + from..at + to].to_vec()).unwrap();
-        let size = usize::from_str_radix(&field(124, 135), 8).unwrap();
-        let data = archive[at + BLOCK..at + BLOCK + size].to_vec();
-        members.push((field(0, 100).trim_end_matches('\0').to_owned(), data));
-        at += BLOCK + size + padding(size as u64) as usize;
-    }
-    members
-}
-
-fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    for (name, data) in members {
-        archive.extend_from_slice(&header(name, data.len() as u64));
-        archive.extend_from_slice(data);
-        archive.resize(archive.len().next_multiple_of(BLOCK), 0);
-    }
-    archive.resize(archive.len() + 2 * BLOCK, 0);
-    archive
 }
 
 fn judged(archive: &[u8]) -> Ended {

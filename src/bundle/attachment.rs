@@ -188,7 +188,7 @@ impl Attachment {
     pub fn new(bundle: &Descriptor, payload: Vec<u8>) -> Result<Self, AttachmentError> {
         bound("bytes of an attachment", count(payload.len()), MAX_ATTACHMENT_SIZE)?;
         let kind = AttachmentKind::of_file(&payload)?;
-        let layer = derive::descriptor(kind.layer_type(), &payload);
+        let layer = Descriptor::of(kind.layer_type(), &payload);
         let manifest = strict::canonical(&json!({
             "schemaVersion": 2,
             "mediaType": media::OCI_MANIFEST,
@@ -197,10 +197,8 @@ impl Attachment {
             "layers": [derive::plain(&layer)],
             "subject": derive::plain(bundle),
         }))?;
-        let entry = Descriptor {
-            artifact_type: Some(kind.artifact_type().to_owned()),
-            ..derive::descriptor(media::OCI_MANIFEST, &manifest)
-        };
+        let entry =
+            Descriptor { artifact_type: Some(kind.artifact_type().to_owned()), ..Descriptor::of(media::OCI_MANIFEST, &manifest) };
         Ok(Self { kind, entry, subject: bundle.clone(), manifest: manifest.into(), layer, payload: payload.into() })
     }
 

@@ -50,7 +50,7 @@ pub struct Member {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// Names of all members of a container.
+/// Names of all members of a container, to be compared with those that are due.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Names {
     /// In stored order; a repeated name stands repeatedly.
@@ -105,7 +105,7 @@ pub enum ContainerError {
     },
 }
 
-/// Returns the member name of a blob.
+/// Returns the name of the member that holds a blob: `blobs/sha256/<hex>`.
 pub fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.to_hex())
 }

@@ -15,7 +15,7 @@ use crate::{
     manifest::{Descriptor, Manifest},
     media,
     reference::Reference,
-    tree::{Tree, count},
+    tree::Tree,
 };
 
 /// Content of the member `oci-layout`.
@@ -71,20 +71,7 @@ pub(crate) fn documents_manifest(artifact_type: &str, layers: &[(Descriptor, Str
 
 /// The descriptor of the empty config.
 pub(crate) fn empty_config() -> Descriptor {
-    descriptor(media::OCI_EMPTY, media::EMPTY_JSON)
-}
-
-/// The descriptor of `bytes`.
-pub(crate) fn descriptor(media_type: &str, bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: media_type.to_owned(),
-        digest: Digest::of(bytes),
-        size: count(bytes.len()),
-        artifact_type: None,
-        annotations: BTreeMap::new(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::of(media::OCI_EMPTY, media::EMPTY_JSON)
 }
 
 /// Computes the fallback index of every subject that has referrers, by subject.
@@ -126,7 +113,7 @@ pub fn index_json(
     }
     for index in fallback {
         let tag = format!("sha256-{}", index.subject.to_hex());
-        let plain = plain(&descriptor(media::OCI_INDEX, &index.bytes));
+        let plain = plain(&Descriptor::of(media::OCI_INDEX, &index.bytes));
         manifests.push(with(plain, "annotations", json!({ media::REF_NAME: tag })));
     }
     let attachments: BTreeMap<Digest, &Descriptor> = attachments.iter().map(|entry| (entry.digest, entry)).collect();

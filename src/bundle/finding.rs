@@ -1,8 +1,9 @@
 //! Findings: what a check has to say, under a stable code.
 //!
 //! A wrong bundle is not an error of the program, it is a finding in the report.
-//! Each room keeps the [`Code`]s of its own checks in its `codes.rs`; the list of
-//! all rooms together is documented and held by a snapshot.
+//! Each room declares the [`Code`]s of its own checks in its `codes.rs`, with
+//! [`codes!`](crate::codes!). The rooms together are listed in `docs/findings.md`
+//! and in the steps of `bundle-spec/verify.md`; tests hold all three to each other.
 
 use serde::Serialize;
 
@@ -21,7 +22,39 @@ pub struct Code {
     pub hint: &'static str,
 }
 
-/// How much a finding weighs in the verdict.
+/// Declares the finding codes of a room: a `static` [`Code`] for each, and `ALL`,
+/// the list of them in the order written.
+///
+/// A summary is a sentence. A hint says what to do, is written without a full
+/// stop since it stands behind `hint:`, and is empty where nothing is to be done.
+///
+/// ```
+/// carnet_bundle::codes! {
+///     SEAL_BROKEN = "seal-broken" "V1.1" Failure
+///         "The seal of the crate is broken."
+///         "send it back";
+/// }
+/// assert_eq!(ALL, [&SEAL_BROKEN]);
+/// ```
+#[macro_export]
+macro_rules! codes {
+    ($($id:ident = $name:literal $step:literal $severity:ident $summary:literal $hint:literal;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $id: $crate::Code = $crate::Code {
+                name: $name,
+                step: $step,
+                severity: $crate::Severity::$severity,
+                summary: $summary,
+                hint: $hint,
+            };
+        )*
+        /// Every code of this room.
+        pub static ALL: &[&$crate::Code] = &[$(&$id),*];
+    };
+}
+
+/// How much a finding weighs in the verdict (`bundle-spec/verify.md`, "Outcomes").
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -33,7 +66,7 @@ pub enum Severity {
     Failure,
 }
 
-/// One thing that a check found out.
+/// One thing that a check found out; in JSON as `bundle-spec/schema/finding.json` has it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Finding {
     /// Stable kebab-case name, see the list of finding codes.
@@ -66,14 +99,14 @@ impl Finding {
         }
     }
 
-    /// The same finding with another weight.
+    /// The same finding with another weight: what a flag or the trust policy made of it.
     #[must_use]
     pub fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// The same finding with another hint.
+    /// The same finding with a hint that knows more than its code does.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();

@@ -16,7 +16,7 @@ pub const SCHEMA_NAME: &str = "carnet-inventory";
 /// Minor version that this reader knows in full.
 pub const SCHEMA_MINOR: u32 = 1;
 
-/// The inventory document.
+/// The inventory document: layer 0 of the control manifest, in the exporter's words.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Inventory {
     /// Name and version of the schema.
@@ -48,7 +48,7 @@ pub struct Schema {
     pub minor: u32,
 }
 
-/// How much of the tree a bundle holds.
+/// How much of the tree a bundle holds (§5.1).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -58,7 +58,8 @@ pub enum Mode {
     Thin,
 }
 
-/// One image that was asked for.
+/// One image that was asked for (§5.2). Gate 1 compares all of it with the tree; that
+/// the reference stood for this digest is the exporter's word.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Subject {
     /// The reference as requested, after normalisation.
@@ -74,7 +75,7 @@ pub struct Subject {
     pub children: Vec<Child>,
 }
 
-/// One child of an index.
+/// One child of an index (§5.2), attestations included.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Child {
     /// Digest of the child manifest.
@@ -98,7 +99,8 @@ pub enum ChildState {
     Omitted,
 }
 
-/// One piece of evidence.
+/// One piece of evidence: a manifest or a loose file (§5.3). Gate 1 compares the
+/// subject with the one that the manifest names; what the evidence says is gate 2's.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct EvidenceEntry {
     /// Digest of the evidence manifest, or of the loose file.
@@ -136,7 +138,7 @@ pub enum EvidenceKind {
     Simplesigning,
 }
 
-/// Where a piece of evidence was found.
+/// Where a piece of evidence was found (§5.3): the exporter's word.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Place {
     /// Repository, such as `ghcr.io/org/app`.
@@ -148,7 +150,7 @@ pub struct Place {
     pub tag: String,
 }
 
-/// Ways to look for evidence.
+/// Ways to look for evidence (`bundle-spec/evidence.md` §2).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
@@ -177,7 +179,8 @@ impl Method {
         [Self::CosignAtt, Self::CosignSbom, Self::CosignSig, Self::FallbackTag, Self::IndexChildren, Self::ReferrersApi];
 }
 
-/// A log entry fetched at export.
+/// A log entry fetched at export (§5.4). The entry names a document and proves nothing;
+/// the document counts for the item whose leaf it verifies.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ProofEntry {
     /// RFC 6962 leaf hash of the entry's body; the only binding to an item.
@@ -188,7 +191,8 @@ pub struct ProofEntry {
     pub log: String,
 }
 
-/// One place that was looked at, and the answer.
+/// One place that was looked at, and the answer (§5.5). It explains what is not there
+/// and proves nothing.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Receipt {
     /// Digest that evidence was looked for.
@@ -228,7 +232,7 @@ pub enum LookResult {
     NotLooked,
 }
 
-/// A blob that the tree names and the container does not hold.
+/// A blob that the tree names and the container does not hold (§5.6).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Absence {
     /// Digest of the blob.
@@ -241,7 +245,7 @@ pub struct Absence {
     pub reason: AbsenceReason,
 }
 
-/// What an absent blob is for.
+/// What an absent blob is for: the way on which the tree names it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -255,7 +259,7 @@ pub enum Role {
     Layer,
 }
 
-/// Why a blob is absent.
+/// Why a blob is absent, in the exporter's words. No reason excuses it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AbsenceReason {

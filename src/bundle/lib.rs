@@ -6,6 +6,17 @@
 //!
 //! The normative text is `bundle-spec/bundle.md`; step numbers such as `V3.2`
 //! refer to `bundle-spec/verify.md`.
+//!
+//! Gate 1 over an archive on standard input:
+//!
+//! ```no_run
+//! use carnet_bundle::{Archive, Limits, open};
+//!
+//! let limits = Limits::default();
+//! let opened = open(&mut Archive::new(std::io::stdin().lock(), &limits)?, &limits)?;
+//! assert!(opened.findings.is_empty(), "{} was changed: {:?}", opened.id, opened.findings);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

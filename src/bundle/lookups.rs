@@ -32,7 +32,7 @@ pub const TITLE: &str = "lookups.json";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Lookups(BTreeMap<(Ask, String), Lookup>);
 
-/// One question and its answer.
+/// One question and its answer. Nothing in it is believed for being recorded.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Lookup {
     /// What was asked.

@@ -9,6 +9,7 @@ use crate::{
     digest::{Digest, DigestError},
     json::{self, JsonError},
     media,
+    tree::count,
 };
 
 /// What names a blob: media type, digest, size (OCI image-spec, descriptor.md).
@@ -30,7 +31,8 @@ pub struct Descriptor {
     pub urls: Vec<String>,
 }
 
-/// Platform of a child of an index.
+/// Platform of a child of an index (OCI image-spec, image-index.md): the members that
+/// choose an image.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 pub struct Platform {
     /// Operating system, such as `linux`.
@@ -57,7 +59,7 @@ pub struct Manifest {
     pub body: Body,
 }
 
-/// The two sorts of manifests.
+/// The two sorts of manifests; a document that could be read as both is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Body {
     /// An image (or artifact) manifest.
@@ -85,6 +87,9 @@ pub enum ManifestError {
     /// A descriptor's digest is not one that version 0 carries.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// A member that readers which ignore letter case take for a known one.
+    #[error("ambiguous document: the member {0:?} differs from a known one in letter case only")]
+    Folded(String),
     /// Not strict JSON, or not of the manifest's shape.
     #[error("not a manifest: {0}")]
     Json(#[from] JsonError),
@@ -96,6 +101,9 @@ pub enum ManifestError {
         /// Media type of the descriptor or the registry's answer.
         descriptor: String,
     },
+    /// Another `schemaVersion` than the one that both media types have.
+    #[error("schemaVersion is {0}, want 2")]
+    SchemaVersion(u32),
     /// A media type that is neither image manifest nor index.
     #[error("unsupported manifest media type {0:?}")]
     Unsupported(String),
@@ -115,6 +123,9 @@ impl Manifest {
         if has("manifests") && (has("layers") || has("config") || has("fsLayers")) {
             return Err(ManifestError::Confused);
         }
+        if let Some(member) = folded(&value) {
+            return Err(ManifestError::Folded(member.to_owned()));
+        }
         let own = value.get("mediaType").and_then(Value::as_str);
         if let Some(document) = own.filter(|own| *own != media_type) {
             return Err(ManifestError::MediaType { document: document.to_owned(), descriptor: media_type.to_owned() });
@@ -129,6 +140,7 @@ impl Manifest {
     }
 
     fn from_index(index: oci::ImageIndex, media_type: &str) -> Result<Self, ManifestError> {
+        check_version(index.schema_version())?;
         Ok(Self {
             media_type: media_type.to_owned(),
             artifact_type: index.artifact_type().as_ref().map(ToString::to_string),
@@ -139,6 +151,7 @@ impl Manifest {
     }
 
     fn from_image(image: oci::ImageManifest, media_type: &str) -> Result<Self, ManifestError> {
+        check_version(image.schema_version())?;
         Ok(Self {
             media_type: media_type.to_owned(),
             artifact_type: image.artifact_type().as_ref().map(ToString::to_string),
@@ -164,7 +177,7 @@ impl Manifest {
         }
     }
 
-    /// The config of an image manifest.
+    /// The config of an image manifest; `None` for an index.
     pub fn config(&self) -> Option<&Descriptor> {
         match &self.body {
             Body::Image { config, .. } => Some(config),
@@ -172,7 +185,7 @@ impl Manifest {
         }
     }
 
-    /// Whether this is an index.
+    /// Whether this is an index, by its members, which agree with its media type.
     pub fn is_index(&self) -> bool {
         matches!(self.body, Body::Index { .. })
     }
@@ -202,6 +215,24 @@ impl TryFrom<&oci::Descriptor> for Descriptor {
 }
 
 impl Descriptor {
+    /// A descriptor with the three members that every one has, and no other.
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.into(),
+            digest,
+            size,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+            platform: None,
+            urls: Vec::new(),
+        }
+    }
+
+    /// The descriptor of `bytes`.
+    pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(bytes), count(bytes.len()))
+    }
+
     /// Whether this child of an index is a BuildKit attestation manifest.
     pub fn is_buildkit_attestation(&self) -> bool {
         self.annotations.get(media::DOCKER_REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
@@ -230,10 +261,109 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ManifestError
     json::from_value(value).map_err(ManifestError::Json)
 }
 
+/// Members that are read.
+const MEMBERS: [&str; 19] = [
+    "annotations",
+    "architecture",
+    "artifactType",
+    "config",
+    "data",
+    "digest",
+    "fsLayers",
+    "layers",
+    "manifests",
+    "mediaType",
+    "os",
+    "os.features",
+    "os.version",
+    "platform",
+    "schemaVersion",
+    "size",
+    "subject",
+    "urls",
+    "variant",
+];
+
+/// The first member that Go's decoder, which ignores letter case, takes for another
+/// one: tools that run images would read other layers than were judged.
+fn folded(value: &Value) -> Option<&str> {
+    match value {
+        Value::Array(items) => items.iter().find_map(folded),
+        Value::Object(members) => members.iter().find_map(|(key, value)| {
+            if !MEMBERS.contains(&key.as_str()) {
+                return MEMBERS.iter().any(|name| is_same_but_for_case(key, name)).then_some(key.as_str());
+            }
+            matches!(key.as_str(), "config" | "layers" | "manifests" | "platform" | "subject").then(|| folded(value)).flatten()
+        }),
+        _ => None,
+    }
+}
+
+fn is_same_but_for_case(key: &str, name: &str) -> bool {
+    // Upper case first: it takes the long s to S, as Go's folding does.
+    key.eq_ignore_ascii_case(name) || !key.is_ascii() && key.to_uppercase().to_lowercase() == name.to_lowercase()
+}
+
+fn check_version(version: u32) -> Result<(), ManifestError> {
+    if version == oci::SCHEMA_VERSION { Ok(()) } else { Err(ManifestError::SchemaVersion(version)) }
+}
+
 fn descriptors(list: &[oci::Descriptor]) -> Result<Vec<Descriptor>, DigestError> {
     list.iter().map(Descriptor::try_from).collect()
 }
 
 fn sorted(map: &Option<std::collections::HashMap<String, String>>) -> BTreeMap<String, String> {
     map.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DESCRIPTOR: &str = concat!(
+        r#"{"mediaType":"application/octet-stream","size":2,"#,
+        r#""digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}"#
+    );
+
+    fn image(head: &str) -> String {
+        format!(r#"{{{head},"config":{DESCRIPTOR},"layers":[{DESCRIPTOR}]}}"#)
+    }
+
+    #[test]
+    fn both_media_types_of_a_manifest_are_read_and_its_own_may_be_missing() {
+        for media_type in [media::OCI_MANIFEST, media::DOCKER_MANIFEST] {
+            for own in [String::new(), r#","mediaType":null"#.to_owned(), format!(r#","mediaType":"{media_type}""#)] {
+                let text = image(&format!(r#""schemaVersion":2{own},"unknown":[],"annotations":null"#));
+                let manifest = Manifest::parse(text.as_bytes(), media_type).unwrap();
+                assert_eq!((manifest.media_type.as_str(), manifest.layers().len()), (media_type, 1), "{text}");
+            }
+        }
+        for media_type in [media::OCI_INDEX, media::DOCKER_LIST] {
+            let text = format!(r#"{{"schemaVersion":2,"manifests":[{DESCRIPTOR}]}}"#);
+            assert_eq!(Manifest::parse(text.as_bytes(), media_type).unwrap().children().len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_two_readers_could_read_in_two_ways_is_refused() {
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{DESCRIPTOR}],"layers":null}}"#);
+        let sha512 = image(r#""schemaVersion":2"#).replace("sha256:", &format!("sha512:{}", "0".repeat(64)));
+        for (text, media_type, reason) in [
+            (image(r#""schemaVersion":1"#), media::OCI_MANIFEST, "schemaVersion is 1, want 2"),
+            (image(r#""other":2"#), media::OCI_MANIFEST, "not a manifest"),
+            (image(r#""schemaVersion":2,"schemaVersion":2"#), media::OCI_MANIFEST, "duplicate key"),
+            (image(r#""schemaVersion":2"#), media::OCI_CONFIG, "unsupported manifest media type"),
+            (
+                image(&format!(r#""schemaVersion":2,"mediaType":"{}""#, media::OCI_INDEX)),
+                media::OCI_MANIFEST,
+                "media type mismatch",
+            ),
+            (image(r#""schemaVersion":2,"manifests":[]"#), media::OCI_MANIFEST, "type confusion"),
+            (index, media::OCI_INDEX, "type confusion"),
+            (sha512, media::OCI_MANIFEST, "unsupported digest algorithm"),
+        ] {
+            let error = Manifest::parse(text.as_bytes(), media_type).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
 }

@@ -131,7 +131,7 @@ pub fn open(container: &mut dyn Container, limits: &Limits) -> Result<Opened, Op
     }
     let fallback = derive::fallback_indexes(&walk.tree)?;
     for index in &fallback {
-        walk.once(&derive::descriptor(media::OCI_INDEX, &index.bytes), Part::Manifest)?;
+        walk.once(&Descriptor::of(media::OCI_INDEX, &index.bytes), Part::Manifest)?;
     }
     let (attachments, wrong) = attachment::visit(&mut walk, &start.id, &start.attachments)?;
     findings.extend(wrong);
@@ -173,7 +173,7 @@ impl Bundle {
     /// The bundle index as a subject of attachments.
     pub fn descriptor(&self) -> Descriptor {
         let size = self.blob(&self.id).map_or(0, |index| count(index.len()));
-        Descriptor { digest: self.id, size, ..derive::descriptor(media::OCI_INDEX, b"") }
+        Descriptor::new(media::OCI_INDEX, self.id, size)
     }
 
     /// What is attached, by digest: evidence about the bundle, unverified.
@@ -186,12 +186,13 @@ impl Bundle {
         &self.held
     }
 
-    /// The map of the bundle.
+    /// The map of the bundle as the exporter wrote it. Where it does not fit the tree,
+    /// [`Opened::findings`] say so.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }
 
-    /// Manifests, images and layers.
+    /// What the walk reached: manifests, images, layers.
     pub fn tree(&self) -> &Tree {
         &self.tree
     }

@@ -59,7 +59,7 @@ pub enum Content {
     Stream(Descriptor),
 }
 
-/// Why parts do not make a bundle.
+/// Why parts do not make a bundle that a verifier would open.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -177,7 +177,7 @@ impl Plan {
         }
         let fallback = derive::fallback_indexes(&walk.tree)?;
         for index in &fallback {
-            let descriptor = derive::descriptor(media::OCI_INDEX, &index.bytes);
+            let descriptor = Descriptor::of(media::OCI_INDEX, &index.bytes);
             walk.visitor.held.insert(descriptor.digest, index.bytes.clone().into());
             walk.once(&descriptor, Part::Manifest)?;
         }
@@ -207,12 +207,12 @@ impl Plan {
         &self.inventory
     }
 
-    /// The tree of the bundle.
+    /// What the walk over the parts reached: manifests, images, layers.
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// Every member in stored order.
+    /// Every member in stored order, `oci-layout` first.
     pub fn members(&self) -> &[PlannedMember] {
         &self.members
     }
@@ -266,7 +266,7 @@ impl OwnBlobs {
     fn new(assembly: &Assembly, inventory: &Inventory) -> Result<Self, PlanError> {
         let mut blobs: Vec<Arc<[u8]>> = vec![media::EMPTY_JSON.into()];
         let inventory_bytes = json::canonical(inventory)?;
-        let mut control_layers = vec![(derive::descriptor(media::INVENTORY, &inventory_bytes), "inventory.json".to_owned())];
+        let mut control_layers = vec![(Descriptor::of(media::INVENTORY, &inventory_bytes), "inventory.json".to_owned())];
         blobs.push(inventory_bytes.into());
         control_layers.extend(layers(&assembly.documents, &mut blobs));
         let control = own_manifest(media::CONTROL, &control_layers, &mut blobs)?;
@@ -279,7 +279,7 @@ impl OwnBlobs {
         let roots: Vec<_> = inventory.subjects.iter().map(root).collect();
         let evidence = sorted_evidence(&assembly.evidence_manifests);
         let index_bytes = derive::bundle_index(&control, &roots, policy.as_ref(), &evidence)?;
-        let index = derive::descriptor(media::OCI_INDEX, &index_bytes);
+        let index = Descriptor::of(media::OCI_INDEX, &index_bytes);
         blobs.push(index_bytes.into());
         Ok(Self { index, control, policy, roots, evidence, blobs })
     }
@@ -291,7 +291,7 @@ fn own_manifest(
     blobs: &mut Vec<Arc<[u8]>>,
 ) -> Result<Descriptor, PlanError> {
     let bytes = derive::documents_manifest(artifact_type, layers)?;
-    let descriptor = derive::descriptor(media::OCI_MANIFEST, &bytes);
+    let descriptor = Descriptor::of(media::OCI_MANIFEST, &bytes);
     blobs.push(bytes.into());
     Ok(descriptor)
 }
@@ -301,19 +301,13 @@ fn layers(documents: &[Document], blobs: &mut Vec<Arc<[u8]>>) -> Vec<(Descriptor
         .iter()
         .map(|document| {
             blobs.push(document.bytes.as_slice().into());
-            (derive::descriptor(&document.media_type, &document.bytes), document.title.clone())
+            (Descriptor::of(&document.media_type, &document.bytes), document.title.clone())
         })
         .collect()
 }
 
 fn root(subject: &Subject) -> (Descriptor, String) {
-    let descriptor = Descriptor {
-        media_type: subject.media_type.clone(),
-        digest: subject.digest,
-        size: subject.size,
-        ..derive::empty_config()
-    };
-    (descriptor, subject.reference.clone())
+    (Descriptor::new(&subject.media_type, subject.digest, subject.size), subject.reference.clone())
 }
 
 fn sorted_evidence(manifests: &[Descriptor]) -> Vec<Descriptor> {

@@ -51,7 +51,7 @@ pub(crate) trait Visitor {
     fn limit(&mut self, what: &'static str, bound: u64) -> Self::Error;
 }
 
-/// What a walk has seen.
+/// What a walk from the bundle index reached, and on which way.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     manifests: BTreeMap<Digest, Manifest>,
