@@ -183,15 +183,7 @@ const ATTACKS: &[Attack] = &[
     Attack {
         name: "a list is edited: two entries less",
         change: |parts| {
-            let kept = Descriptor {
-                media_type: media::OCI_MANIFEST.to_owned(),
-                digest: Digest::of(b"kept"),
-                size: 4,
-                artifact_type: None,
-                annotations: BTreeMap::new(),
-                platform: None,
-                urls: Vec::new(),
-            };
+            let kept = Descriptor::of(media::OCI_MANIFEST, b"kept");
             let list = write_referrers([&kept]).unwrap();
             let layer = Document { media_type: media::OPAQUE.to_owned(), title: "list".to_owned(), bytes: list.clone() };
             parts.assembly.policy_layers.push(layer);
@@ -299,18 +291,7 @@ impl Parts {
         };
         let listed = inventory.evidence.iter().filter_map(|entry| {
             let manifest = bundle.manifest(&entry.digest)?;
-            Some((
-                entry.digest,
-                Descriptor {
-                    media_type: manifest.media_type.clone(),
-                    digest: entry.digest,
-                    size: u64::try_from(bundle.blob(&entry.digest)?.len()).unwrap(),
-                    artifact_type: None,
-                    annotations: BTreeMap::new(),
-                    platform: None,
-                    urls: Vec::new(),
-                },
-            ))
+            Some((entry.digest, Descriptor::of(&manifest.media_type, bundle.blob(&entry.digest)?)))
         });
         let listed: BTreeMap<Digest, Descriptor> = listed.collect();
         Self {

@@ -44,15 +44,7 @@ fn image(mark: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn descriptor(bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: media::OCI_MANIFEST.to_owned(),
-        digest: Digest::of(bytes),
-        size: u64::try_from(bytes.len()).unwrap(),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::of(media::OCI_MANIFEST, bytes)
 }
 
 /// What an honest exporter wrote: the image `APP`, and everything that was asked

@@ -13,7 +13,7 @@ mod elsewhere;
 mod image;
 
 use carnet_bundle::{Digest, inventory::EvidenceKind};
-use carnet_evidence::{Claim, ClaimKind, Verified};
+use carnet_evidence::{Claim, ClaimKind, SignedBy, Verified};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -65,12 +65,14 @@ pub fn counted<'e>(evidence: &Evidence<'e>, kind: ClaimKind, reading: Reading) -
     let has_bundle = evidence.verified.iter().any(|claim| in_bundle(claim.form))
         || evidence.refused.iter().any(|refused| in_bundle(refused.form));
     let bundles_only = reading == Reading::Conforma && has_bundle;
-    let stored = |form: EvidenceKind| match form {
+    let stored = |claim: &Claim| match claim.form {
         EvidenceKind::SigstoreBundle => true,
         EvidenceKind::Dsse | EvidenceKind::Simplesigning => !bundles_only,
-        _ => false,
+        // A statement of a signed index lies beside the image, as cosign's do; what
+        // counts as an attestation (V14.3) is what rules see.
+        _ => matches!(claim.signed_by, SignedBy::Index(_)) && !bundles_only,
     };
-    evidence.verified.iter().filter(|claim| claim.kind == kind && stored(claim.form)).collect()
+    evidence.verified.iter().filter(|claim| claim.kind == kind && stored(claim)).collect()
 }
 
 /// The snapshot as every component's rules see it: all `components`, children of

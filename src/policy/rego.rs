@@ -25,6 +25,7 @@ mod normalise;
 mod plain;
 mod print;
 mod program;
+mod recall;
 mod registry;
 mod results;
 mod safety;

@@ -41,9 +41,10 @@ pub fn pinned_name(reference: &Reference, digest: &Digest) -> String {
 }
 
 /// Whether a runtime may choose this child: BuildKit gives its attestations the
-/// platform `unknown/unknown`.
+/// platform `unknown/unknown`. Of a child without a platform containerd asks the
+/// config, which may say anything.
 fn runs(child: &Descriptor) -> bool {
-    child.platform.as_ref().is_some_and(|platform| !matches!(platform.architecture.as_str(), "" | "unknown"))
+    child.platform.as_ref().is_none_or(|platform| !matches!(platform.architecture.as_str(), "" | "unknown"))
 }
 
 fn architecture(child: &Descriptor, position: usize) -> String {

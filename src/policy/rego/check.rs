@@ -126,6 +126,14 @@ impl Calls<'_> {
 
 impl<'a> Visitor<'a> for Calls<'_> {
     fn expr(&mut self, expr: &'a Expr) {
+        // The engine finds no packages when the first step is not bound yet: a rule
+        // that denies by them would see nothing.
+        if let ExprKind::Ref { root: Root::Data, steps } = &expr.kind
+            && matches!(steps.first(), Some(Step::Index(_)))
+        {
+            let reason = "data[…]: what stands directly behind data must be a name; packages are not iterated".to_owned();
+            self.error(expr.line.max(self.rule), reason);
+        }
         if let ExprKind::Call(call) = &expr.kind {
             self.call(call, expr.line.max(self.rule), false);
         }

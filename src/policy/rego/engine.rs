@@ -17,7 +17,7 @@ use super::{
     builtins::{self, Failure, Implementation, bounds},
     error::{LoadError, Location},
     functions::{self, Function},
-    print::{MEMO, METADATA},
+    print::{KEEP, MEMO, METADATA, RECALL, UNKNOWN},
     program::Program,
     session::{Fatal, Memo, Session},
     syntax,
@@ -221,11 +221,50 @@ fn add_functions(
     let metadata = |args: Vec<Value>| Ok(numbered(&args).and_then(metadata).unwrap_or(Value::Undefined));
     engine.add_extension(METADATA.to_owned(), 1, Box::new(metadata)).map_err(|e| e.to_string())?;
     let memo = |args: Vec<Value>| Ok(memo(numbered(&args).unwrap_or(usize::MAX))?);
-    engine.add_extension(MEMO.to_owned(), 1, Box::new(memo)).map_err(|e| e.to_string())
+    engine.add_extension(MEMO.to_owned(), 1, Box::new(memo)).map_err(|e| e.to_string())?;
+    engine.add_extension(RECALL.to_owned(), 2, Box::new(|args| Ok(recall(&args)?))).map_err(|e| e.to_string())?;
+    engine.add_extension(UNKNOWN.to_owned(), 1, Box::new(|_| Ok(unknown()?))).map_err(|e| e.to_string())?;
+    engine.add_extension(KEEP.to_owned(), 3, Box::new(|args| Ok(keep(&args)?))).map_err(|e| e.to_string())
+}
+
+/// What a function of the policy has returned for these operands.
+fn recall(args: &[Value]) -> Result<Value, Ended> {
+    let session = going_on()?;
+    let [operands, function] = args else { return Err(Ended) };
+    Ok(session.recall(number(function).ok_or(Ended)?, list(operands)))
+}
+
+/// True where nothing was recalled: the function must be evaluated.
+fn unknown() -> Result<Value, Ended> {
+    Ok(if going_on()?.is_unknown() { Value::Bool(true) } else { Value::Undefined })
+}
+
+/// Keeps what a function returned, and returns it: one value in a list, or none.
+fn keep(args: &[Value]) -> Result<Value, Ended> {
+    let session = going_on()?;
+    let [results, operands, function] = args else { return Err(Ended) };
+    let result = list(results).first().cloned().unwrap_or(Value::Undefined);
+    session.keep(number(function).ok_or(Ended)?, list(operands), result.clone());
+    Ok(result)
+}
+
+fn going_on() -> Result<Rc<Session>, Ended> {
+    Session::current().filter(|session| !session.has_ended()).ok_or(Ended)
+}
+
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items.as_slice(),
+        _ => &[],
+    }
 }
 
 fn numbered(args: &[Value]) -> Option<usize> {
-    args.last().and_then(|number| number.as_u64().ok()).and_then(|number| usize::try_from(number).ok())
+    args.last().and_then(number)
+}
+
+fn number(value: &Value) -> Option<usize> {
+    value.as_u64().ok().and_then(|number| usize::try_from(number).ok())
 }
 
 /// Tells the engine to end; what happened stands in the session.

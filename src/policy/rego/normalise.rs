@@ -45,6 +45,8 @@ passes! {
     negation
     operators
     otherwise
+    /// Functions are evaluated once for the same operands.
+    recall
     rename
     sequence
     walk

@@ -12,6 +12,26 @@ const MOCK_PACKAGE: &str = "carnet__mock";
 pub(super) const METADATA: &str = "carnet__metadata";
 /// What the engine calls for a rule that depends on data alone.
 pub(super) const MEMO: &str = "carnet__memo";
+/// What the engine calls for a function that is evaluated once for its operands.
+pub(super) const RECALL: &str = "carnet__recall";
+pub(super) const UNKNOWN: &str = "carnet__unknown";
+pub(super) const KEEP: &str = "carnet__keep";
+
+/// A rule as it is printed.
+pub(super) struct Item {
+    pub(super) rule: Rule,
+    /// The rule as messages call it.
+    pub(super) name: String,
+    pub(super) stand_in: Option<StandIn>,
+}
+
+/// What is printed in place of rules that stand elsewhere, under a name of ours.
+pub(super) enum StandIn {
+    /// A value that is made once per run, by its number.
+    Value(usize),
+    /// A function that is evaluated once for the same operands.
+    Function { number: usize, operands: usize, raw: Vec<String> },
+}
 
 /// A call of a function, for records of what went wrong in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,18 +56,13 @@ pub(super) struct Printed {
 }
 
 /// Prints the rules of one package.
-pub(super) fn module<'a>(
-    package: &[String],
-    rules: impl Iterator<Item = (&'a Rule, Option<usize>)>,
-    mocked: &BTreeSet<&'static str>,
-    sites: &mut Vec<Site>,
-) -> Printed {
+pub(super) fn module(package: &[String], items: &[Item], mocked: &BTreeSet<&'static str>, sites: &mut Vec<Site>) -> Printed {
     let mut printer =
         Printer { package, mocked, sites, text: String::new(), lines: vec![(0, 0)], file: 0, line: 0, rule: String::new() };
     printer.text.push_str("package ");
     printer.path(package);
-    for (rule, memo) in rules {
-        printer.rule(rule, memo);
+    for item in items {
+        printer.item(item);
     }
     printer.text.push('\n');
     Printed { text: printer.text, lines: printer.lines }
@@ -96,15 +111,35 @@ impl Printer<'_> {
         }
     }
 
-    fn rule(&mut self, rule: &Rule, memo: Option<usize>) {
+    fn item(&mut self, Item { rule, name, stand_in }: &Item) {
         self.file = rule.file;
-        self.rule = rule.dotted();
+        self.rule.clone_from(name);
         self.newline(rule.line);
-        if let Some(memo) = memo {
-            self.name(rule);
-            let _ = write!(self.text, " := {MEMO}({memo})");
-            return;
+        match stand_in {
+            None => self.rule(rule),
+            Some(StandIn::Value(number)) => {
+                self.path(&rule.path[rule.package..]);
+                let _ = write!(self.text, " := {MEMO}({number})");
+            }
+            Some(StandIn::Function { number, operands, raw }) => {
+                self.path(&rule.path[rule.package..]);
+                self.recalled(*number, *operands, raw);
+            }
         }
+    }
+
+    /// What is kept depends on nothing that the engine may evaluate in another order.
+    fn recalled(&mut self, number: usize, operands: usize, raw: &[String]) {
+        let operands = (0..operands).map(|n| format!("{OWN_PREFIX}a{n}")).collect::<Vec<_>>().join(", ");
+        let [value, unknown] = ["v", "u"].map(|name| format!("{OWN_PREFIX}{name}"));
+        let _ = write!(self.text, "({operands}) := {value} if {{ {value} := {RECALL}([{operands}], {number}) }} ");
+        let _ = write!(self.text, "else := {value} if {{ {unknown} := {UNKNOWN}({number}); ");
+        let _ = write!(self.text, "{value} := {KEEP}([{OWN_PREFIX}x | {unknown}; {OWN_PREFIX}x := ");
+        self.root("data", raw);
+        let _ = write!(self.text, "({operands})], [{operands}], {number}) }}");
+    }
+
+    fn rule(&mut self, rule: &Rule) {
         if let RuleKind::Default { args, value } = &rule.kind {
             self.text.push_str("default ");
             self.name(rule);

@@ -11,12 +11,12 @@ use super::{
     annotations::{self, Chains},
     check::{self, FileInfo},
     error::{LoadError, Location},
-    graph::Graph,
+    graph::{Graph, Node},
     inspect::{self, RuleInfo},
     ir::*,
     lower::{self, Globals},
     normalise::{self, Passes},
-    print::{self, Origin, Site},
+    print::{self, Item, Origin, Site, StandIn},
     session::Memos,
     syntax::{self, Parsed},
     tester::TestRule,
@@ -76,14 +76,11 @@ pub(super) struct Program {
 
 /// Loads the files.
 pub(super) fn load(files: &[File<'_>], purpose: Purpose, passes: Passes) -> Result<Program, LoadError> {
-    let mut parsed = Vec::with_capacity(files.len());
-    for file in files {
-        parsed.push(syntax::parse(file.path, file.bytes)?);
-    }
+    let parsed = on_two_threads(files, |file| syntax::parse(file.path, file.bytes))?;
     if parsed.is_empty() {
         return Err(LoadError::NoRules);
     }
-    let found = parsed.iter().map(annotations::read).collect::<Result<Vec<_>, _>>()?;
+    let found = on_two_threads(&parsed, annotations::read)?;
     let infos: Vec<FileInfo> = parsed.iter().map(|p| FileInfo { name: p.file.clone(), is_test: is_test(&p.file) }).collect();
     let chains = Chains::of(&parsed, &found);
     let globals = Globals::of(&parsed);
@@ -127,6 +124,28 @@ pub(super) fn load(files: &[File<'_>], purpose: Purpose, passes: Passes) -> Resu
         namespaces,
         tests,
     })
+}
+
+/// Stack of the second thread: as much as a first one has.
+const STACK: usize = 8 * 1024 * 1024;
+/// So few files are not worth a thread.
+const FEW: usize = 8;
+
+/// Runs `work` over all items, every other one on a second thread; the first error is
+/// that of the first item that has one.
+fn on_two_threads<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Result<R, E> + Sync) -> Result<Vec<R>, E> {
+    if items.len() < FEW {
+        return items.iter().map(work).collect();
+    }
+    let every_other = |first: usize| items.iter().skip(first).step_by(2).map(&work).collect::<Vec<_>>();
+    let (even, odd) = std::thread::scope(|scope| {
+        let second = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || every_other(1));
+        let even = every_other(0);
+        let odd = second.ok().and_then(|second| second.join().ok());
+        (even, odd.unwrap_or_else(|| every_other(1)))
+    });
+    let mut odd = odd.into_iter();
+    even.into_iter().flat_map(|result| std::iter::once(result).chain(odd.next())).collect()
 }
 
 pub(super) fn is_test(path: &str) -> bool {
@@ -232,9 +251,8 @@ fn tests(rules: &[Rule], files: &[FileInfo]) -> Vec<TestRule> {
     found.into_values().collect()
 }
 
-/// Rules by package and, without pass M, file; with the number of the value that
-/// stands in for a rule.
-type Packages = BTreeMap<(Vec<String>, usize), Vec<(Rule, Option<usize>)>>;
+/// What is printed, by package and, without pass M, file.
+type Packages = BTreeMap<(Vec<String>, usize), Vec<Item>>;
 
 struct Printed {
     sites: Vec<Site>,
@@ -253,55 +271,91 @@ impl Printed {
         }
         // A `with` anywhere could change what a kept value depends on.
         let keeps = purpose == Purpose::Verdict
-            && passes.keep
             && !rules.iter().enumerate().any(|(at, rule)| reached[graph.of_rule[at]] && replaces(rule));
-        let memoised = |node: usize| keeps && is_worth_keeping(&graph.nodes[node].rules, rules) && graph.nodes[node].data_only;
         // What is printed: rules as they are, and stand-ins for those that are
         // evaluated once.
         let mut packages: Packages = BTreeMap::new();
         for (at, rule) in rules.iter().enumerate().filter(|(at, _)| reached[graph.of_rule[*at]]) {
             let node = graph.of_rule[at];
+            let Node { rules: members, data_only, .. } = &graph.nodes[node];
             let file = if passes.merge { 0 } else { rule.file };
-            let rules = packages.entry((rule.path[..rule.package].to_vec(), file)).or_default();
-            if !memoised(node) {
-                rules.push((rule.clone(), None));
+            let items = packages.entry((rule.path[..rule.package].to_vec(), file)).or_default();
+            let name = rule.dotted();
+            let memoised = keeps && passes.keep && *data_only && is_worth_keeping(members, rules);
+            let operands = recalled(members, rules).filter(|_| keeps && passes.recall);
+            if !memoised && operands.is_none() {
+                items.push(Item { rule: rule.clone(), name, stand_in: None });
                 continue;
             }
-            let first = graph.nodes[node].rules.first() == Some(&at);
-            let number = if first { self.memos.len() } else { self.memos.len() - 1 };
-            if first {
-                rules.push((rule.clone(), Some(number)));
-            }
             let mut raw = rule.clone();
-            let name = format!("{}raw{}", lower::OWN_PREFIX, node);
             if let Some(last) = raw.path.last_mut() {
-                *last = name;
+                *last = format!("{}raw{node}", lower::OWN_PREFIX);
             }
-            if first {
-                self.memos.push(query(&raw.path));
+            if members.first() == Some(&at) {
+                let stand_in = match operands {
+                    Some(operands) => StandIn::Function { number: node, operands, raw: raw.path.clone() },
+                    None => StandIn::Value(self.memos.len()),
+                };
+                if let StandIn::Value(_) = stand_in {
+                    self.memos.push(query(&raw.path));
+                }
+                items.push(Item { rule: rule.clone(), name: name.clone(), stand_in: Some(stand_in) });
             }
-            rules.push((raw, None));
+            items.push(Item { rule: raw, name, stand_in: None });
         }
-        for ((package, _), rules) in packages {
+        for ((package, _), items) in packages {
             let name = format!("package {}", package.join("."));
-            let printed = print::module(&package, rules.iter().map(|(rule, memo)| (rule, *memo)), &mocked, &mut self.sites);
+            let printed = print::module(&package, &items, &mocked, &mut self.sites);
             self.modules.push(Module { name, text: printed.text, lines: printed.lines });
         }
     }
 }
 
-/// Whether the rules of a node have something to compute.
+/// Whether the rules of a node have something to compute: one value, or all members
+/// of one object.
 fn is_worth_keeping(members: &[usize], rules: &[Rule]) -> bool {
+    let has_members = members.first().is_some_and(|at| !rules[*at].tail.is_empty());
     let plain = |rule: &Rule| {
-        rule.tail.is_empty()
-            && rule.path.len() == rule.package + 1
-            && !matches!(rule.kind, RuleKind::Function { .. } | RuleKind::Default { args: Some(_), .. })
+        let kind = match has_members {
+            true => matches!(rule.kind, RuleKind::Value),
+            false => !matches!(rule.kind, RuleKind::Function { .. } | RuleKind::Default { args: Some(_), .. }),
+        };
+        kind && rule.tail.is_empty() != has_members && rule.path.len() == rule.package + 1
     };
     let works = |rule: &Rule| {
         let value = |value: &Expr| value.is_call() || matches!(value.kind, ExprKind::Comprehension(_));
         rule.clauses.iter().any(|clause| !clause.body.is_empty() || clause.value.as_ref().is_some_and(value))
     };
     members.iter().all(|at| plain(&rules[*at])) && members.iter().any(|at| works(&rules[*at]))
+}
+
+/// How many operands a function takes whose results are worth remembering: one that
+/// iterates, or calls another.
+fn recalled(members: &[usize], rules: &[Rule]) -> Option<usize> {
+    struct Works(bool);
+    impl<'a> Visitor<'a> for Works {
+        fn expr(&mut self, expr: &'a Expr) {
+            let calls = |call: &Call| matches!(call.target, Target::Rule(_));
+            self.0 |=
+                matches!(&expr.kind, ExprKind::Comprehension(_)) || matches!(&expr.kind, ExprKind::Call(call) if calls(call));
+            walk_expr(self, expr);
+        }
+
+        fn stmt(&mut self, stmt: &'a Stmt) {
+            self.0 |= matches!(stmt.kind, StmtKind::SomeIn { .. } | StmtKind::Every { .. });
+            walk_stmt(self, stmt);
+        }
+    }
+    let operands = |at: &usize| match &rules[*at] {
+        Rule { kind: RuleKind::Function { args }, tail, path, package, .. } if tail.is_empty() && path.len() == package + 1 => {
+            Some(args.len()).filter(|operands| *operands > 0)
+        }
+        _ => None,
+    };
+    let first = operands(members.first()?)?;
+    let mut works = Works(false);
+    members.iter().for_each(|at| rules[*at].visit(&mut works));
+    (works.0 && members.iter().all(|at| operands(at) == Some(first))).then_some(first)
 }
 
 /// Whether a rule outside tests evaluates something with replaced data.

@@ -20,6 +20,7 @@ use super::{
     engine::Prepared,
     error::Location,
     program::Program,
+    recall::Recall,
     registry::{Answer, Head, LookupError, ManifestBytes, Question, Referrer, Registry, SignerOptions, Verified},
 };
 
@@ -82,6 +83,9 @@ pub(super) struct Session {
     fatal: RefCell<Option<Fatal>>,
     /// Blobs by reference: a rule may ask for one many times.
     pub(super) blobs: RefCell<BTreeMap<String, Rc<Vec<u8>>>>,
+    recall: RefCell<Recall>,
+    /// Whether what was asked for last was not recalled.
+    unknown: Cell<bool>,
 }
 
 thread_local! {
@@ -126,6 +130,8 @@ impl Session {
             records: RefCell::default(),
             fatal: RefCell::default(),
             blobs: RefCell::default(),
+            recall: RefCell::default(),
+            unknown: Cell::default(),
         }
     }
 
@@ -203,6 +209,22 @@ impl Session {
     pub(super) fn verify_attestation(&self, reference: &Reference, options: &SignerOptions) -> Result<Verified, LookupError> {
         self.ask(Question::Evidence(reference.clone()));
         self.registry.verify_attestation(reference, options)
+    }
+
+    /// What a function returned for these operands; undefined also where nothing is
+    /// known, which is remembered.
+    pub(super) fn recall(&self, function: usize, operands: &[Value]) -> Value {
+        let known = self.recall.borrow().get(function, operands).cloned();
+        self.unknown.set(known.is_none());
+        known.unwrap_or(Value::Undefined)
+    }
+
+    pub(super) fn is_unknown(&self) -> bool {
+        self.unknown.get()
+    }
+
+    pub(super) fn keep(&self, function: usize, operands: &[Value], result: Value) {
+        self.recall.borrow_mut().set(function, operands, result);
     }
 
     pub(super) fn record(&self, site: usize, reason: String) {

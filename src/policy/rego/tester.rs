@@ -11,7 +11,7 @@ use super::{
     error::{LoadError, Location},
     normalise::Passes,
     program::{self, File, Purpose},
-    registry::NoRegistry,
+    registry::{NoRegistry, Registry},
     session::{Fatal, Limits, Session},
 };
 
@@ -44,6 +44,7 @@ pub struct Tests {
     prepared: Prepared,
     now: Timestamp,
     limits: Limits,
+    registry: Arc<dyn Registry>,
 }
 
 /// A test rule.
@@ -78,7 +79,8 @@ impl Tests {
 
     fn with(files: &[File<'_>], data: &Data, now: Timestamp, limits: Limits, passes: Passes) -> Result<Self, LoadError> {
         let program = program::load(files, Purpose::Tests, passes)?;
-        Ok(Self { prepared: Prepared::new(program, data.value.clone())?, now, limits })
+        let prepared = Prepared::new(program, data.value.clone())?;
+        Ok(Self { prepared, now, limits, registry: Arc::new(NoRegistry) })
     }
 
     /// The `test_…` and `todo_test_…` rules, by name.
@@ -96,8 +98,9 @@ impl Tests {
             return TestResult::Error(format!("{}: tests with cases, {}[…], are not supported", rule.at, rule.name));
         }
         let (prepared, now, limits, query) = (self.prepared.clone(), self.now, self.limits.clone(), program::query(&rule.path));
+        let registry = self.registry.clone();
         let outcome = on_large_stack(self.limits.time, move |abandoned| {
-            let session = Rc::new(Session::new(Arc::new(NoRegistry), now, prepared.clone(), &limits, abandoned));
+            let session = Rc::new(Session::new(registry, now, prepared.clone(), &limits, abandoned));
             prepared
                 .query(&session, &query, None, limits.time)
                 .map(|value| !matches!(value, Value::Undefined | Value::Bool(false)))

@@ -1,21 +1,6 @@
 //! Findings about the sources of a policy (step V13.4).
 
-use carnet_bundle::{Code, Severity};
-
-macro_rules! codes {
-    ($($ident:ident = $name:literal $step:literal $severity:ident $summary:literal $hint:literal;)*) => {
-        $(
-            #[doc = $summary]
-            pub static $ident: Code = Code {
-                name: $name, step: $step, severity: Severity::$severity, summary: $summary, hint: $hint,
-            };
-        )*
-        /// All codes about sources.
-        pub static ALL: &[&Code] = &[$(&$ident),*];
-    };
-}
-
-codes! {
+carnet_bundle::codes! {
     SOURCE_NOT_ANCHORED = "policy-source-not-anchored" "V13.4" Failure
         "A source of policy.yaml names no exact content, and nothing that the operator gave does: whoever wrote the archive would choose the rules. No verdict."
         "pin the source in policy.yaml (`carnet policy pin`), or give --policy-lock FILE, --policy-source URL=DIRECTORY or --bundle-id DIGEST; --accept-bundled-sources takes it on the exporter's word";

@@ -1,11 +1,16 @@
 //! Every pass of the normaliser and every function of ours is needed: with one of
 //! them left out, a test of `testdata/rego` fails.
 
+mod registry;
+
 use super::*;
 use crate::rego::{
     builtins::{self, Failure, Implementation},
     functions::{self, By, Function},
+    print,
 };
+
+use registry::{OneImage, QUESTIONS};
 
 macro_rules! testdata {
     ($($name:literal)*) => {
@@ -29,12 +34,8 @@ const REFUSED: [(&str, &str); 2] = [
     ("numbers.range_step", "count(numbers.range_step(1, 2000001, 2)) == 1000001"),
 ];
 
-/// What asks the registry is proved by recorded runs of Conforma.
-const RECORDED: [(&str, &str); 5] = testdata!(
-    "goldens/111-builtin-oci-descriptor-manifest/policy/b.rego" "goldens/112-builtin-oci-blob/policy/b.rego"
-    "goldens/113-builtin-oci-files-refs/policy/b.rego" "goldens/114-builtin-sigstore/policy/b.rego"
-    "goldens/115-builtin-purl/policy/b.rego"
-);
+/// What asks the registry, with a registry of one image.
+const ASKING: [(&str, &str); 1] = testdata!("registry/registry_test.rego");
 
 fn files<'a>(texts: &[(&'a str, &'a str)]) -> Vec<File<'a>> {
     texts.iter().map(|(path, text)| File { path, bytes: text.as_bytes() }).collect()
@@ -64,10 +65,21 @@ fn no_pass_can_be_left_out() {
         match name {
             // It changes no value; what is kept stands in the program.
             "keep" => {
-                let text = "package p\nsum := t if t := count([x | some x in data.list])\ndeny contains \"x\" if sum == 1\n";
+                let text = "package p\nsum := t if t := count([x | some x in data.list])\n\
+                            times[x] := time.now_ns() if some x in data.list\n\
+                            deny contains \"x\" if times[\"a\"] == sum\n";
                 let kept = |passes| program::load(&files(&[("p.rego", text)]), Purpose::Verdict, passes).unwrap().memos.len();
-                assert!(kept(Passes::ALL) > 0);
+                assert_eq!(kept(Passes::ALL), 3);
                 assert_eq!(kept(passes), 0);
+            }
+            "recall" => {
+                let text = "package p\nf(x) := count([y | some y in x])\ndeny contains \"x\" if f([1]) == f(input.x)\n";
+                let printed = |passes| {
+                    let program = program::load(&files(&[("p.rego", text)]), Purpose::Verdict, passes).unwrap();
+                    program.modules.iter().any(|module| module.text.contains(print::RECALL))
+                };
+                assert!(printed(Passes::ALL));
+                assert!(!printed(passes));
             }
             // Here the tests fail when the pass is there.
             "bounded" => {
@@ -115,7 +127,7 @@ fn no_function_can_be_left_out() {
             true => Some(stand_in(function)),
             false => builtins::implementation(function),
         })?;
-        Ok(Tests { prepared, now, limits: Limits::default() })
+        Ok(Tests { prepared, now, limits: Limits::default(), registry: Arc::new(NoRegistry) })
     };
     let refused = |function: &'static Function| {
         let (_, call) = REFUSED.iter().find(|(name, _)| *name == function.name)?;
@@ -126,14 +138,41 @@ fn no_function_can_be_left_out() {
     assert_eq!(failing(load(&cases, None)), None);
     let ours = functions::all().chain(functions::OWN).filter(|function| function.by == By::Carnet);
     let unproved: Vec<&str> = ours
-        .filter(|function| {
-            let call = format!("{}(", function.name);
-            match function.name.starts_with("ec.oci.") || function.name.starts_with("ec.sigstore.") {
-                true => !RECORDED.iter().any(|(_, text)| text.contains(&call)),
-                false => !refused(function).unwrap_or_else(|| failing(load(&cases, Some(function))).is_some()),
-            }
-        })
+        .filter(|function| !asks(function))
+        .filter(|function| !refused(function).unwrap_or_else(|| failing(load(&cases, Some(function))).is_some()))
         .map(|function| function.name)
         .collect();
+    assert!(unproved.is_empty(), "no case needs {unproved:?}");
+}
+
+fn asks(function: &Function) -> bool {
+    function.name.starts_with("ec.oci.") || function.name.starts_with("ec.sigstore.")
+}
+
+/// The tests that ask the registry, without a function or without an answer.
+fn asking(left_out: Option<&'static Function>, silent: Option<&'static str>) -> Result<Tests, LoadError> {
+    let registry = OneImage::without(silent);
+    let data = Data::merge(&[File { path: "data.json", bytes: registry.data().as_bytes() }], None).unwrap();
+    let program = program::load(&files(&ASKING), Purpose::Tests, Passes::ALL)?;
+    let prepared = Prepared::with(program, data.value.clone(), |function| match left_out == Some(function) {
+        true => Some(stand_in(function)),
+        false => builtins::implementation(function),
+    })?;
+    Ok(Tests { prepared, now: Timestamp::UNIX_EPOCH, limits: Limits::default(), registry: Arc::new(registry) })
+}
+
+#[test]
+fn no_function_that_asks_the_registry_can_be_left_out() {
+    assert_eq!(failing(asking(None, None)), None);
+    let unproved: Vec<&str> = functions::all()
+        .filter(|function| asks(function) && failing(asking(Some(function), None)).is_none())
+        .map(|function| function.name)
+        .collect();
+    assert!(unproved.is_empty(), "no case needs {unproved:?}");
+}
+
+#[test]
+fn no_answer_of_the_registry_can_be_left_out() {
+    let unproved: Vec<&str> = QUESTIONS.into_iter().filter(|question| failing(asking(None, Some(question))).is_none()).collect();
     assert!(unproved.is_empty(), "no case needs {unproved:?}");
 }
