@@ -425,9 +425,12 @@ fn a_timestamp_is_over_the_bundle_and_vouches_for_nothing() {
 
     stage.attached(&stage.file("bundle.tsr", stamp(&stage.index())));
     let flags = by_key(&exporter());
-    let verdict = stage.judge(&words(&flags, &["--no-assumptions"]));
-    assert_eq!((verdict.status, verdict.codes("failure")), (1, vec!["assumption-not-vouched", "exporter-not-verified"]));
-    assert!(verdict.message("attachment-not-judged").contains("RFC 3161 timestamp"));
+    let root = stage.file("trusted_root.json", world.trusted_root().to_string());
+    for (trust, code) in [(&[][..], "bundle-timestamp-not-trusted"), (&["--trusted-root", &root], "bundle-timestamp-verified")] {
+        let verdict = stage.judge(&words(&flags, &[&["--no-assumptions"], trust].concat()));
+        assert_eq!((verdict.status, verdict.codes("failure")), (1, vec!["assumption-not-vouched", "exporter-not-verified"]));
+        assert!(verdict.message(code).contains("RFC 3161 timestamp"), "{}", verdict.said);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `carnet why` says of every finding code and of every digest in an archive what it
 //! is, where it stands, why it matters and what to do.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "plugin/installed.rs"]
 mod installed;
@@ -11,10 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::Engine as _;
 use carnet_bundle::Severity;
 use carnet_verify::codes;
 use installed::Installed;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(path)
@@ -70,6 +71,50 @@ fn every_code_is_explained_in_its_own_words() {
     let list = why(&installed, &["--list"]);
     assert_eq!(list.lines().count(), codes::all().count());
     assert!(codes::all().all(|code| list.contains(&format!("{}  {} ", code.name, code.step))));
+}
+
+/// A hint that only says again what is wrong helps nobody: each names something to do,
+/// or says that there is nothing.
+#[test]
+fn every_code_says_what_to_do() {
+    let actions = [
+        "accept", "add", "ask", "attest", "build", "check", "compare", "copy", "correct", "do not", "escape", "export", "fetch",
+        "give", "keep", "leave", "let", "look", "make", "name", "nothing", "pin", "remove", "relax", "set", "sign", "take",
+        "treat", "unpack", "use", "verify", "wait", "widen", "write",
+    ];
+    for code in codes::all() {
+        let names_one = code.hint.split([';', ':', ',']).flat_map(|part| part.split(" or ")).any(|clause| {
+            let clause = clause.trim().to_lowercase();
+            actions.iter().any(|action| clause.strip_prefix(action).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
+        });
+        assert!(names_one, "{}: {:?}", code.name, code.hint);
+        assert!(code.severity == Severity::Note || !code.hint.starts_with("nothing"), "{}: {:?}", code.name, code.hint);
+    }
+}
+
+#[test]
+fn what_is_attached_is_explained() {
+    let installed = exported("app", &[]);
+    let id = overview(&installed)["id"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "bundle", "digest": {"sha256": id}}],
+        "predicateType": "https://example.com/note",
+        "predicate": {},
+    });
+    let payload = base64::engine::general_purpose::STANDARD.encode(statement.to_string());
+    let envelope = json!({"payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": "AA=="}]});
+    fs::write(installed.path("note.json"), envelope.to_string()).unwrap();
+    installed.run("carnet", &["attach", "app.carnet.tar", "note.json"]).good();
+    let list = why(&installed, &["app.carnet.tar", "--list"]);
+    for (what, where_) in
+        [("An attachment, unverified here: DSSE envelope", "Attached to the bundle"), ("The content of the attachment", "")]
+    {
+        let line = list.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {list}"));
+        let page = why(&installed, &["app.carnet.tar", line.split("  ").next().unwrap()]);
+        let [have, place, reason, _] = parts(&page);
+        assert!(have.contains(what) && place.contains(where_) && reason.contains("by whom the operator names"), "{page}");
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@
 
 use std::{fs, path::Path};
 
-use carnet_bundle::{Digest, Finding};
+use carnet_bundle::{Digest, Finding, codes as bundle_codes};
+use carnet_evidence::codes as evidence_codes;
 use carnet_policy::{ComponentOutcome, RuleResult, codes, outcome::Signature};
 use carnet_verify::report::{
-    Assumption, Bundle, Carnet, Format, Material, Need, Relaxation, Report, Target, TextOptions, Trust, Verdict,
+    Assumption, Bundle, BundleTimestamp, Carnet, Format, Material, Need, Relaxation, Report, Target, TextOptions, Trust, Verdict,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -32,12 +33,62 @@ fn hostile_text_forges_no_line_and_moves_no_cursor() {
         if !matches!(format, Format::Html | Format::Text | Format::Yaml) {
             let lines = match format {
                 Format::Attestation | Format::PolicyInput | Format::SlsaVsa => 2,
-                Format::SummaryMarkdown => 7 + 3,
+                Format::SummaryMarkdown => 7 + 4,
                 _ => 1,
             };
             assert_eq!(got.lines().count(), lines, "{name}: {got}");
         }
     }
+}
+
+/// What is the same but for its subject stands once in text; the forms for programs
+/// keep every finding.
+#[test]
+fn text_says_the_same_of_many_once() {
+    let mut report = sample();
+    let digest = |n: u32| Digest::of(&n.to_be_bytes()).to_string();
+    let twenty = (0..20).map(|n| Finding::new(&evidence_codes::NOT_VERIFIED_KIND, digest(n), "kind raw"));
+    report.carnet.findings = twenty.collect();
+    report.carnet.findings.push(Finding::new(&evidence_codes::NOT_VERIFIED_KIND, digest(20), "kind notation"));
+    let text = render(&report, Format::Text);
+    let count = |what: &str| text.matches(what).count();
+    assert_eq!((count("[Note] not-verified-kind"), count("Reason: kind raw"), count("Subjects: 20\n")), (2, 1, 1), "{text}");
+    assert!((0..21).all(|n| count(&digest(n)) == 1), "{text}");
+    assert!(text.contains(&format!("  Subject: {}\n  Reason: kind notation", digest(20))), "{text}");
+    assert_eq!(parsed(&report, Format::Json)["carnet"]["findings"].as_array().unwrap().len(), 21);
+}
+
+/// Codes before details, by step; what a violation says is not said again; and what to
+/// do is about the evidence where the evidence is what lacks.
+#[test]
+fn a_failure_says_why_and_what_to_do() {
+    let mut report = sample();
+    assert!(!render(&report, Format::Text).contains("Because:") && report.remedies().is_empty());
+    let message = "Image signature check failed: it is long";
+    let image = report.components[0].container_image.clone();
+    report.components[0].violations = vec![result("builtin.image.signature_check", message)];
+    let unsigned = Finding::new(&codes::IMAGE_SIGNATURE_NOT_VERIFIED, &image, message);
+    report.carnet.findings = vec![unsigned.clone()];
+    let text = render(&report, Format::Text);
+    assert_eq!(text.matches(message).count(), 1, "{text}");
+    assert!(text.contains("\nBecause: image-signature-not-verified\n") && text.contains("see the violation above"), "{text}");
+    assert_eq!(report.remedies(), [format!("image-signature-not-verified: {}", codes::IMAGE_SIGNATURE_NOT_VERIFIED.hint)]);
+
+    let other = |n: &str| Finding::new(&evidence_codes::IDENTITY_MISMATCH, n, "another identity");
+    let damaged = Finding::new(&bundle_codes::BLOB_DIGEST_MISMATCH, "x", "changed");
+    report.carnet.findings = vec![unsigned, other("a"), other("b"), damaged.clone(), damaged];
+    let text = render(&report, Format::Text);
+    assert!(text.contains("\nBecause: blob-digest-mismatch (2 times), image-signature-not-verified\n"), "{text}");
+    let [changed, identity] = [bundle_codes::BLOB_DIGEST_MISMATCH.hint, evidence_codes::IDENTITY_MISMATCH.hint];
+    assert_eq!(report.remedies(), [format!("blob-digest-mismatch: {changed}"), format!("identity-mismatch: {identity}")]);
+    // What a rule has against an image is no finding.
+    report.components[1].violations = vec![result("release.builder_known", "the builder is unknown")];
+    assert!(render(&report, Format::Text).contains("image-signature-not-verified, release.builder_known\n"));
+    assert!(report.remedies()[2].contains("--info"), "{:?}", report.remedies());
+    report.components.iter_mut().for_each(|component| component.violations.clear());
+    // A bad piece beside good ones is no reason.
+    report.carnet.findings.retain(|finding| finding.code != "image-signature-not-verified");
+    assert_eq!(report.remedies(), [format!("blob-digest-mismatch: {changed}")]);
 }
 
 #[test]
@@ -344,6 +395,8 @@ fn hostile() -> Report {
     report.carnet.trust = Trust { source: evil(), ..Trust::default() };
     report.carnet.findings = vec![Finding::new(&codes::DUPLICATE_COMPONENT, EVIL, EVIL).with_hint(EVIL)];
     report.carnet.relaxations = vec![Relaxation { flag: evil(), effect: evil() }];
+    let attachment = Digest::of(b"attachment");
+    report.carnet.timestamps = vec![BundleTimestamp { time: report.time, authority: evil(), through: evil(), attachment }];
     report.carnet.assumptions =
         vec![Assumption { code: evil(), subject: evil(), message: evil(), used_by: vec![evil()], vouched_by: evil() }];
     report

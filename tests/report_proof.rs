@@ -76,6 +76,7 @@ fn the_same_report_gives_the_same_bytes_in_the_same_order() {
                 "time",
                 "effectiveTime",
                 "bundle",
+                "timestamps",
                 "trust",
                 "policy",
                 "images",

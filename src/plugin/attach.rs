@@ -22,6 +22,9 @@ use tempfile::NamedTempFile;
 
 use crate::usage;
 
+/// Names of files that are being written, as an export names them.
+const PREFIX: &str = ".carnet-";
+const SUFFIX: &str = ".part";
 /// Bytes copied at a time.
 const CHUNK: usize = 256 * 1024;
 /// What a detached attachment has besides its payload.
@@ -149,7 +152,7 @@ fn attachment(path: &Path, bytes: Vec<u8>, bundle: &Bundle) -> Result<Attachment
             .and_then(|mut container| Attachment::from_detached(&mut container, Some(&subject))),
         false => Attachment::new(&subject, bytes),
     };
-    let checked = made.and_then(|attachment| check_subject(&attachment, &bundle.id()).map(|()| attachment));
+    let checked = made.and_then(|attachment| check_subject(&attachment, bundle).map(|()| attachment));
     checked.map_err(|source| AttachError::Attachment { path: path.to_owned(), source })
 }
 
@@ -263,8 +266,9 @@ fn write_beside(output: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::R
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
+    remove_left_over(folder);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".carnet-").suffix(".part").permissions(Permissions::from_mode(mode & 0o7777));
+    builder.prefix(PREFIX).suffix(SUFFIX).permissions(Permissions::from_mode(mode & 0o7777));
     let mut temporary: NamedTempFile = builder.tempfile_in(folder).map_err(|error| failed(io::Error::from(error.kind())))?;
     // An export in this folder removes what nobody locks.
     temporary.as_file().try_lock().map_err(|error| failed(error.into()))?;
@@ -273,4 +277,18 @@ fn write_beside(output: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::R
     // The name has to survive a power cut too; not every file system can say so.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+/// Removes what was being written when its carnet was killed: nobody locks it.
+fn remove_left_over(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let is_ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
+        let is_file = entry.metadata().is_ok_and(|metadata| metadata.is_file());
+        let file = if is_file { File::open(entry.path()).ok() } else { None };
+        if file.is_some_and(|file| file.try_lock().is_ok()) {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }

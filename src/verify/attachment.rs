@@ -1,8 +1,11 @@
 //! Attachments judged: whether an exporter that the operator names signed this
-//! bundle, and with it what nobody can check offline (V16.2).
+//! bundle, and with it what nobody can check offline (V16.2), and since when it
+//! exists (V16.5).
 //!
 //! An attachment is evidence like any other, with the bundle index as its subject.
 //! What does not verify is reported and counts for nothing.
+
+mod timestamp;
 
 use std::{io, path::Path};
 
@@ -22,33 +25,28 @@ use crate::{
     codes,
     error::VerifyError,
     inputs::{Inputs, Question},
+    report::BundleTimestamp,
     trust::compiled_in,
 };
 
-const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
-/// DER of the algorithm SHA-256 without and with parameters, up to the length of
-/// the digest that follows in a message imprint.
-const SHA256_IMPRINTS: [&[u8]; 2] = [
-    &[0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20],
-    &[0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20],
-];
+use timestamp::{Named, Stamps};
 
-/// Says whether what `attachment` holds is about the bundle `id`, as far as that
-/// shows without verifying it: an envelope names its subjects, a message signature
-/// mostly names a digest, a timestamp its imprint.
+const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
+
+/// Says whether what `attachment` holds is about `bundle`, as far as that shows
+/// without verifying it: an envelope names its subjects, a message signature mostly
+/// names a digest, a timestamp its imprint.
 ///
 /// # Errors
 ///
-/// Returns [`AttachmentError::Subject`] when it is about something else.
-pub fn check_subject(attachment: &Attachment, id: &Digest) -> Result<(), AttachmentError> {
+/// Returns [`AttachmentError::Subject`] when it is about something else, and
+/// [`AttachmentError::Malformed`] for a timestamp that was not granted, is not of the
+/// shape of one, or whose imprint proves nothing.
+pub fn check_subject(attachment: &Attachment, bundle: &Bundle) -> Result<(), AttachmentError> {
+    let id = &bundle.id();
     let payload = attachment.payload();
     let named = match attachment.kind() {
-        AttachmentKind::Timestamp => {
-            let imprint = |prefix: &[u8]| [prefix, id.as_bytes()].concat();
-            let stamped = |wanted: Vec<u8>| payload.windows(wanted.len()).any(|window| window == wanted);
-            let about = SHA256_IMPRINTS.into_iter().map(imprint).any(stamped);
-            if about { vec![id.to_string()] } else { vec!["another message than the bundle index by SHA-256".to_owned()] }
-        }
+        AttachmentKind::Timestamp => return timestamp::check(payload, bundle),
         _ => match message_digest(payload) {
             Some(digest) => vec![digest],
             None if is_message_signature(payload) => return Ok(()),
@@ -77,15 +75,20 @@ fn message_digest(payload: &[u8]) -> Option<String> {
     Some(format!("sha256:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
-/// Whom the operator names as exporter.
+/// Whom the operator names as exporter, and whose timestamps count.
 #[derive(Debug)]
-pub(crate) struct Exporters(Vec<(Signer, String)>);
+pub(crate) struct Exporters {
+    signers: Vec<(Signer, String)>,
+    timestamps: Named,
+}
 
 /// What came of the attachments.
 #[derive(Debug, Default)]
 pub(crate) struct Vouched {
     /// Who vouches, with the evidence for it; empty when nobody does.
     pub(crate) by: Vec<String>,
+    /// Since when the bundle exists; the earliest first.
+    pub(crate) timestamps: Vec<BundleTimestamp>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -107,7 +110,7 @@ impl Exporters {
             let key = PublicKey::from_pem(&pem).map_err(|source| VerifyError::Key { name, source })?;
             exporters.push((Signer::Key(key), "--exporter-key".to_owned()));
         }
-        Ok(Self(exporters))
+        Ok(Self { signers: exporters, timestamps: Named::read(args, inputs)? })
     }
 
     /// Judges what is attached, in the archive and beside it.
@@ -123,11 +126,15 @@ impl Exporters {
         let mut vouched = Vouched::default();
         let attached = gather(args, inputs, bundle, &mut vouched.findings)?;
         let verifiers = self.verifiers(args, question, trust, at)?;
+        let mut stamps = self.timestamps.stamps(trust);
         for (attachment, place) in &attached {
-            judge_one(attachment, place, bundle, &verifiers, &mut vouched);
+            judge_one(attachment, place, bundle, &verifiers, &mut stamps, &mut vouched);
         }
-        if !self.0.is_empty() && vouched.by.is_empty() {
-            let flags: Vec<_> = self.0.iter().map(|(_, flag)| flag.as_str()).collect();
+        let (timestamps, findings) = stamps.finish(bundle, at);
+        vouched.timestamps = timestamps;
+        vouched.findings.extend(findings);
+        if !self.signers.is_empty() && vouched.by.is_empty() {
+            let flags: Vec<_> = self.signers.iter().map(|(_, flag)| flag.as_str()).collect();
             let message = format!("none of {} attachments is the word of the exporter of {}", attached.len(), flags.join(" or "));
             vouched.findings.push(Finding::new(&codes::EXPORTER_NOT_VERIFIED, bundle.id(), message));
         }
@@ -151,7 +158,7 @@ impl Exporters {
             };
             Ok(Verifier::new(root, rules, at)?)
         };
-        self.0.iter().map(|exporter| Ok((make(&exporter.0)?, exporter.1.as_str()))).collect()
+        self.signers.iter().map(|exporter| Ok((make(&exporter.0)?, exporter.1.as_str()))).collect()
     }
 }
 
@@ -187,20 +194,28 @@ fn detached(bytes: &[u8], bundle: &Bundle) -> Result<Attachment, AttachmentError
     Attachment::from_detached(&mut Archive::new(bytes, &Limits::default())?, Some(&bundle.descriptor()))
 }
 
-fn judge_one(attachment: &Attachment, place: &str, bundle: &Bundle, verifiers: &[(Verifier, &str)], vouched: &mut Vouched) {
+fn judge_one(
+    attachment: &Attachment,
+    place: &str,
+    bundle: &Bundle,
+    verifiers: &[(Verifier, &str)],
+    stamps: &mut Stamps<'_>,
+    vouched: &mut Vouched,
+) {
     let digest = attachment.digest();
     let what = format!("{} {place}", attachment.kind());
-    if let Err(error) = check_subject(attachment, &bundle.id()) {
+    let index = bundle.blob(&bundle.id()).unwrap_or_default();
+    if attachment.kind() == AttachmentKind::Timestamp {
+        vouched.findings.push(stamps.judge(attachment, &what, index));
+        return;
+    }
+    if let Err(error) = check_subject(attachment, bundle) {
         vouched.findings.push(error.finding(digest).with_severity(Severity::Warning));
         return;
     }
-    let unjudged = |reason: &str| Finding::new(&codes::ATTACHMENT_NOT_JUDGED, digest, format!("{what}: {reason}"));
-    if attachment.kind() == AttachmentKind::Timestamp {
-        vouched.findings.push(unjudged("a timestamp says when, and vouches for nothing"));
-        return;
-    }
     if verifiers.is_empty() {
-        vouched.findings.push(unjudged("no exporter is named, so nobody's word is asked"));
+        let message = format!("{what}: no exporter is named, so nobody's word is asked");
+        vouched.findings.push(Finding::new(&codes::ATTACHMENT_NOT_JUDGED, digest, message));
         return;
     }
     let evidence = match from_loose_file(&bundle.id(), attachment.payload()) {
@@ -211,7 +226,6 @@ fn judge_one(attachment: &Attachment, place: &str, bundle: &Bundle, verifiers: &
             return;
         }
     };
-    let index = bundle.blob(&bundle.id()).unwrap_or_default();
     let mut refused = Vec::new();
     for (verifier, flag) in verifiers {
         match verifier.verify(&evidence, Subject::of_bytes(index)) {

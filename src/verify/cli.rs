@@ -113,6 +113,10 @@ pub struct VerifyArgs {
     /// Detached attachment beside the archive, as `carnet attach --detached` writes it; repeatable
     #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
     pub attachment: Vec<PathBuf>,
+    /// Certificate chain (PEM) of an authority that must have timestamped the bundle: its root, what is
+    /// between, and the certificate that signs unless the timestamp carries it; repeatable
+    #[arg(long, value_name = "FILE", help_heading = "Who must have signed")]
+    pub timestamp_certificate_chain: Vec<PathBuf>,
     /// URL of a Rekor server: shown in the report, never asked
     #[arg(short, long, value_name = "URL", help_heading = "Who must have signed")]
     pub rekor_url: Option<String>,
@@ -197,6 +201,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Running")]
     pub timeout: Option<String>,
 
+    /// The words of the command line, the program's name aside, for reports that keep them
+    #[arg(skip)]
+    pub words: Vec<String>,
+
     /// Flags of `ec validate image` for other work, which are read to be refused
     #[command(flatten)]
     pub other: OtherWork,
@@ -276,8 +284,10 @@ impl VerifyArgs {
     /// Returns clap's error for anything that is not this command line; it also
     /// carries `--help` and `--version`.
     pub fn read(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, clap::Error> {
-        let matches = Self::definition().try_get_matches_from(words)?;
-        Self::from_arg_matches(&matches)
+        let words: Vec<_> = words.into_iter().collect();
+        let matches = Self::definition().try_get_matches_from(&words)?;
+        let said = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        Ok(Self { words: said, ..Self::from_arg_matches(&matches)? })
     }
 
     /// The command line as clap sees it; documentation is made from it.

@@ -1,21 +1,8 @@
 //! Finding codes of the verifier itself, and the list of all rooms.
 
-use carnet_bundle::{Code, Severity};
+use carnet_bundle::Code;
 
-macro_rules! codes {
-    ($($ident:ident = $name:literal $step:literal $severity:ident $summary:literal $hint:literal;)*) => {
-        $(
-            #[doc = $summary]
-            pub static $ident: Code = Code {
-                name: $name, step: $step, severity: Severity::$severity, summary: $summary, hint: $hint,
-            };
-        )*
-        /// Every code of this room, by step.
-        pub static OWN: &[&Code] = &[$(&$ident),*];
-    };
-}
-
-codes! {
+carnet_bundle::codes! {
     INVENTORY_KIND_MISMATCH = "inventory-kind-mismatch" "V4.6" Warning
         "The inventory calls a piece of evidence another kind than its own manifest does."
         "export the images again with a current carnet";
@@ -61,11 +48,23 @@ codes! {
     EXPORTER_NOT_VERIFIED = "exporter-not-verified" "V16.2" Failure
         "The operator named an exporter, and no attachment is its word about this bundle."
         "ask the exporter for the attachment, and give it with --attachment; check the identity or key";
+    BUNDLE_TIMESTAMP_VERIFIED = "bundle-timestamp-verified" "V16.5" Note
+        "An authority that the operator trusts has signed that the bundle existed at a time."
+        "nothing: this says since when the bundle exists, and vouches for nothing else";
+    BUNDLE_TIMESTAMP_NOT_TRUSTED = "bundle-timestamp-not-trusted" "V16.5" Note
+        "An attached timestamp is of an authority that neither the trust root nor a flag names; it shows nothing."
+        "give the authority's certificates with --timestamp-certificate-chain, if its word is to count";
+    BUNDLE_TIMESTAMP_INVALID = "bundle-timestamp-invalid" "V16.5" Warning
+        "An attached timestamp does not verify; it shows nothing about when the bundle existed."
+        "do not rely on it; ask the exporter for a new timestamp over the bundle index, and attach that";
+    BUNDLE_TIMESTAMP_MISSING = "bundle-timestamp-missing" "V16.5" Failure
+        "The operator named a timestamp authority, and no attached timestamp over this bundle verifies by it."
+        "ask the exporter for a timestamp by that authority, and give it with --attachment; check the certificates";
 }
 
 /// Every code of every room, by room and step.
 pub fn all() -> impl Iterator<Item = &'static Code> {
     let policy = [carnet_policy::codes::ALL, carnet_policy::sources::codes::ALL, carnet_policy::rego::codes::ALL];
-    let rooms = [carnet_bundle::codes::ALL, carnet_evidence::codes::ALL].into_iter().chain(policy).chain([OWN]);
+    let rooms = [carnet_bundle::codes::ALL, carnet_evidence::codes::ALL].into_iter().chain(policy).chain([ALL]);
     rooms.flatten().copied()
 }

@@ -92,6 +92,9 @@ pub enum VerifyError {
     /// The trusted root.
     #[error(transparent)]
     TrustRoot(#[from] TrustRootError),
+    /// A chain of `--timestamp-certificate-chain` that is none.
+    #[error("--timestamp-certificate-chain: {0}")]
+    TimestampChain(TrustRootError),
     /// Another trust root than the trust policy pins.
     #[error("trust root mismatch: got {got} ({origin}), want {want} as trustRoot.digest pins it")]
     TrustRootMismatch {
@@ -170,6 +173,9 @@ impl VerifyError {
             Self::TrustDocument(_) | Self::TrustPolicy { .. } => {
                 "correct the trust policy; bundle-spec/trust-policy.md lists its keys"
             }
+            Self::TimestampChain(_) => {
+                "give the certificates of the authority in PEM: its root, what is between, and the one that signs"
+            }
             Self::TrustRootMismatch { .. } => "give the pinned trust root with --trusted-root, or correct the digest",
             Self::TrustRootNotByTuf { .. } => {
                 "leave --trusted-root and --trusted-root-digest out, or trustRoot.tuf of the trust policy"
@@ -189,8 +195,11 @@ impl VerifyError {
 }
 
 fn sources(findings: &[Finding]) -> String {
-    let lines: Vec<_> = findings.iter().map(|f| format!("{}: {}: {}", f.code, f.subject, f.message)).collect();
-    lines.join("; ")
+    let line = |f: &Finding| match f.message.starts_with(&f.subject) {
+        true => format!("{}: {}", f.code, f.message),
+        false => format!("{}: {}: {}", f.code, f.subject, f.message),
+    };
+    findings.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// The code before a message, where a reader may have to tell one reason from

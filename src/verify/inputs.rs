@@ -22,17 +22,22 @@ pub struct Document {
     pub bytes: Vec<u8>,
 }
 
-/// Everything that the operator gives, besides flags.
+/// Everything that the operator gives, besides flags: the documents that flags and
+/// variables name, already read (`bundle-spec/verify.md`, "Inputs").
 pub struct Inputs<'a> {
     /// Lists of expected images, in the order of their flags.
     pub images: Vec<Document>,
-    /// policy.yaml.
+    /// policy.yaml. Without it the policy is empty, or the bundle's own where
+    /// `--accept-bundled-policy` says so.
     pub policy: Option<Document>,
-    /// The trusted root file.
+    /// The `trusted_root.json` of `--trusted-root`. Without it, trust comes from
+    /// [`Self::trust`], from a copy in the bundle that a pin selects, or is the one
+    /// compiled in (V5.1).
     pub trusted_root: Option<Document>,
-    /// What else says who is trusted.
+    /// The trust policy, a TUF root, single keys and certificates.
     pub trust: TrustInputs,
-    /// The policy lock.
+    /// The lock of `--policy-lock`: which content stands for which source of the
+    /// policy (`bundle-spec/policy.md` §5).
     pub policy_lock: Option<Document>,
     /// Directories of rules and data on the operator's disk.
     pub sources: &'a dyn LocalFiles,

@@ -16,7 +16,7 @@ use carnet_evidence::{
 };
 use carnet_policy::{
     checks::{self, Judged, Options, Refused},
-    input,
+    codes as policy_codes, input,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Judgement {
         }
         let indexes: Vec<(&Digest, &Verified<Claim>)> = asked.iter().zip(&judged).flat_map(signatures).collect();
         let bound: Vec<_> =
-            unsigned.iter().map(|(at, item)| under_index(bundle, &asked[*at].image, item, &indexes, verifier)).collect();
+            unsigned.iter().map(|(at, item)| under_index(bundle, &asked[*at], item, &indexes, verifier)).collect();
         for ((at, item), result) in unsigned.iter().zip(bound) {
             match result {
                 Ok(claim) => judged[*at].claims.push(claim),
@@ -106,7 +106,7 @@ impl Judgement {
         };
         let empty = Image::default();
         let image = self.image(matched).unwrap_or(&empty);
-        checks::evaluate(component, digest, image.evidence(), options)
+        never_by_nothing(checks::evaluate(component, digest, image.evidence(), options), &image.claims)
     }
 
     /// The `input` of the rules for one component whose checks let rules follow.
@@ -193,6 +193,14 @@ impl Asked {
         let repository = by_repository.then(|| matched.component.reference.name().to_string());
         Some(Self { image: matched.digest?, repository })
     }
+
+    /// The image, asked for where that makes a difference.
+    fn within<'s>(&'s self, subject: Subject<'s>) -> Subject<'s> {
+        match &self.repository {
+            Some(repository) => subject.in_repository(repository),
+            None => subject,
+        }
+    }
 }
 
 fn verify(bundle: &Bundle, asked: &Asked, item: &Evidence<'_>, verifier: &Verifier) -> Result<Verified<Claim>, Vec<Finding>> {
@@ -200,10 +208,19 @@ fn verify(bundle: &Bundle, asked: &Asked, item: &Evidence<'_>, verifier: &Verifi
         Some(bytes) => Subject::of_bytes(bytes),
         None => Subject::from(&asked.image),
     };
-    match &asked.repository {
-        Some(repository) => verifier.verify(item, subject.in_repository(repository)),
-        None => verifier.verify(item, subject),
+    verifier.verify(item, asked.within(subject))
+}
+
+/// Nothing is not a pass: an image about which no piece of evidence was verified
+/// fails, whatever the checks were told to leave out.
+fn never_by_nothing(mut judged: Judged, claims: &[Verified<Claim>]) -> Judged {
+    if claims.is_empty() && judged.outcome.success() {
+        let message = "no piece of evidence about the image was verified";
+        let image = judged.outcome.container_image.as_str();
+        judged.findings.push(Finding::new(&policy_codes::ATTESTATION_NOT_VERIFIED, image, message));
+        judged.goes_on = false;
     }
+    judged
 }
 
 /// The verified signatures of an image.
@@ -213,15 +230,16 @@ fn signatures<'j>((asked, image): (&'j Asked, &'j Image)) -> impl Iterator<Item 
 }
 
 /// V6.9: a statement without a signature, on the word of whoever signed an index
-/// that lists `child`.
+/// that lists the image.
 fn under_index(
     bundle: &Bundle,
-    child: &Digest,
+    asked: &Asked,
     item: &Evidence<'_>,
     signed: &[(&Digest, &Verified<Claim>)],
     verifier: &Verifier,
 ) -> Result<Verified<Claim>, Vec<Finding>> {
-    let lists_it = |index: &Digest| bundle.manifest(index).is_some_and(|m| m.children().iter().any(|c| c.digest == *child));
+    let lists_it = |index: &Digest| bundle.manifest(index).is_some_and(|m| m.children().iter().any(|c| c.digest == asked.image));
+    let child = asked.within(Subject::from(&asked.image));
     let mut refused = vec![Finding::new(&evidence_codes::UNSIGNED_STATEMENT, item.describe(), "no signed index lists the image")];
     for (index, signature) in signed.iter().filter(|(index, _)| lists_it(index)) {
         let Some(bytes) = bundle.blob(index) else { continue };
@@ -260,4 +278,17 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: i
 fn take<'t, T>(next: &AtomicUsize, items: &'t [T]) -> Option<(usize, &'t T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     items.get(at).map(|item| (at, item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_asked_for_nothing_passes_nothing() {
+        let judged = Judged { goes_on: true, ..Judged::default() };
+        assert!(judged.outcome.success());
+        let judged = never_by_nothing(judged, &[]);
+        assert!(!judged.goes_on && judged.findings.iter().any(Finding::is_failure), "{judged:?}");
+    }
 }

@@ -30,6 +30,8 @@ use jiff::Timestamp;
 /// Characters of a name that are printed: text that was meant to be a document must
 /// not fill the screen.
 const SHOWN_NAME: usize = 200;
+/// Hints behind a report that fails; the report has all of them.
+const HINTS: usize = 5;
 /// Largest document of the operator that is read: 64 MiB.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 
@@ -217,6 +219,7 @@ fn conclude(args: &VerifyArgs, report: &Report) -> ExitCode {
         Verdict::Fail => {
             if !args.quiet.0 {
                 say("carnet-verify: error: success criteria not met");
+                report.remedies().iter().take(HINTS).for_each(|remedy| say(&format!("hint: {}", one_line(remedy))));
             }
             if args.strict.0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
         }

@@ -25,6 +25,8 @@ pub(crate) struct Matching {
     /// The images that components name, whether they are judged or their children,
     /// and the repositories that they name them by.
     expected: BTreeMap<Digest, BTreeSet<String>>,
+    /// What the operator says that a tag stands for: `app:v1@sha256:…`.
+    said: BTreeMap<(String, String), BTreeSet<Digest>>,
 }
 
 impl Matching {
@@ -45,6 +47,10 @@ impl Matching {
     ) -> Self {
         let mut matching = Self::default();
         for component in components {
+            let asked = &component.reference;
+            if let (Some(tag), Some(digest)) = (asked.tag(), asked.digest()) {
+                matching.said.entry((asked.name(), tag.to_owned())).or_default().insert(*digest);
+            }
             let digest = matching.resolve(component, bundle);
             if let Some(digest) = digest {
                 matching.expected.entry(digest).or_default().insert(component.reference.name());
@@ -77,7 +83,7 @@ impl Matching {
             return self.not_carried(component, "no image of the bundle has this digest");
         }
         let subjects = bundle.inventory().subjects.iter().filter(|subject| subject.digest == *digest);
-        let exported: BTreeSet<_> = subjects.filter_map(reference).map(|r| r.name()).collect();
+        let exported: BTreeSet<_> = subjects.map(|s| reference(s).map_or_else(|| s.reference.clone(), |r| r.name())).collect();
         if !exported.is_empty() && !exported.contains(&component.reference.name()) {
             let names: Vec<_> = exported.into_iter().collect();
             let message = format!("{} was exported from {}", component.container_image, names.join(", "));
@@ -89,7 +95,11 @@ impl Matching {
     /// A tag proves nothing: which digest it had is the exporter's word.
     fn by_tag(&mut self, component: &Component, bundle: &Bundle) -> Option<Digest> {
         let asked = &component.reference;
-        let same = |s: &&Subject| reference(s).is_some_and(|r| r.name() == asked.name() && r.tag() == asked.tag());
+        let same = |s: &&Subject| {
+            let is_asked =
+                |r: Reference| r.name() == asked.name() && r.tag() == asked.tag() && r.digest().is_none_or(|d| *d == s.digest);
+            reference(s).is_some_and(is_asked)
+        };
         let digests: BTreeSet<_> = bundle.inventory().subjects.iter().filter(same).map(|s| s.digest).collect();
         let mut digests = digests.into_iter();
         match (digests.next(), digests.next()) {
@@ -127,16 +137,41 @@ impl Matching {
 
     /// Images that were carried and that nobody expects, under this name or at all.
     pub(crate) fn unexpected(&self, bundle: &Bundle) -> Vec<Finding> {
-        let judged = |digest: &Digest| self.matched.iter().any(|matched| matched.digest.as_ref() == Some(digest));
         let subjects = &bundle.inventory().subjects;
         let is_expected = |subject: &Subject| match self.expected.get(&subject.digest) {
-            Some(names) => is_named(subject, names) || !subjects.iter().any(|s| s.digest == subject.digest && is_named(s, names)),
-            None => judged(&subject.digest),
+            _ if self.is_contradicted(subject) => false,
+            Some(names) if is_named(subject, names) => true,
+            Some(names) => {
+                let is_same = |other: &Subject| other.digest == subject.digest && is_named(other, names);
+                !self.is_of_another(subject) && !subjects.iter().any(is_same)
+            }
+            None => self.is_judged(subject),
         };
         let unexpected = subjects.iter().filter(|subject| !is_expected(subject));
         unexpected
             .map(|s| Finding::new(&codes::IMAGE_NOT_EXPECTED, s.digest, format!("no component expects {}", s.reference)))
             .collect()
+    }
+
+    /// Whether an image is judged as the child of one that a component names.
+    fn is_judged(&self, subject: &Subject) -> bool {
+        let name = reference(subject).map(|reference| reference.name());
+        let mut judged = self.matched.iter().filter(|matched| matched.digest == Some(subject.digest)).peekable();
+        judged.peek().is_some()
+            && (judged.any(|matched| Some(matched.component.reference.name()) == name) || !self.is_of_another(subject))
+    }
+
+    /// Whether components say of this very tag that it stands for another image.
+    fn is_contradicted(&self, subject: &Subject) -> bool {
+        let name = reference(subject).and_then(|reference| Some((reference.name(), reference.tag()?.to_owned())));
+        name.and_then(|name| self.said.get(&name)).is_some_and(|digests| !digests.contains(&subject.digest))
+    }
+
+    /// Whether a component names another image so. A mirror has a name of its own;
+    /// under this one people would load other bytes than those that they named.
+    fn is_of_another(&self, subject: &Subject) -> bool {
+        let Some(name) = reference(subject).map(|reference| reference.name()) else { return false };
+        self.expected.iter().any(|(digest, names)| *digest != subject.digest && names.contains(&name))
     }
 }
 

@@ -9,7 +9,9 @@
 //! Text that comes from evidence is escaped before it reaches a terminal
 //! (`bundle-spec/verify.md` V16.4 stops a *terminal escape*).
 
+mod alike;
 mod appstudio;
+mod causes;
 mod escape;
 mod html;
 mod json;
@@ -77,6 +79,9 @@ pub struct Material {
 pub struct Carnet {
     /// Version of carnet.
     pub version: String,
+    /// How it was called, for what is kept.
+    #[serde(skip)]
+    pub arguments: Vec<String>,
     /// The bundle that was judged.
     pub bundle: Bundle,
     /// What was trusted.
@@ -84,6 +89,10 @@ pub struct Carnet {
     /// What was used for each source of rules and data, and why it may be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<UsedSource>,
+    /// Since when the bundle exists, by authorities that the operator trusts; the
+    /// earliest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timestamps: Vec<BundleTimestamp>,
     /// The images that the bundle carries.
     pub images: Vec<Image>,
     /// Every finding of every gate.
@@ -107,6 +116,27 @@ pub struct Bundle {
     /// Digest of the list of what is carried, whoever exported it and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_id: Option<Digest>,
+}
+
+/// A verified timestamp over the bundle (V16.5): it existed then. It vouches for
+/// nothing else.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BundleTimestamp {
+    /// When, by the authority's clock.
+    pub time: Timestamp,
+    /// The authority.
+    pub authority: String,
+    /// Through what of the operator's it is trusted: a file, or the trust root.
+    pub through: String,
+    /// The attachment that holds it.
+    pub attachment: Digest,
+}
+
+impl BundleTimestamp {
+    pub(crate) fn sentence(&self) -> String {
+        format!("the bundle existed at {}, by {} ({})", self.time, self.authority, self.through)
+    }
 }
 
 /// What was trusted, and where it came from.
@@ -264,6 +294,12 @@ impl Report {
         text
     }
 
+    /// What to do about a verdict that is fail: codes with their hints, the first
+    /// steps first. They belong on standard error, behind the report.
+    pub fn remedies(&self) -> Vec<String> {
+        causes::remedies(self)
+    }
+
     /// The components as every format shows them: by reference, the last first;
     /// equal ones by name.
     fn ordered(&self) -> Vec<&ComponentOutcome> {
@@ -288,12 +324,14 @@ impl Report {
     }
 
     /// What the forms among `targets` that have no place for it leave out: which
-    /// checks were relaxed, and who vouches. It belongs on standard error.
+    /// checks were relaxed, who vouches, and since when the bundle exists. It belongs on
+    /// standard error.
     pub fn remarks(&self, targets: &[Target]) -> Vec<String> {
         if targets.iter().all(|target| target.format.has_room()) {
             return Vec::new();
         }
         let relaxed = self.carnet.relaxations.iter().map(|r| format!("relaxed by {}: {}", r.flag, r.effect));
-        relaxed.chain(self.vouchers().into_iter().map(|by| format!("assumptions vouched for by {by}"))).collect()
+        let vouched = self.vouchers().into_iter().map(|by| format!("assumptions vouched for by {by}"));
+        relaxed.chain(vouched).chain(self.carnet.timestamps.iter().map(BundleTimestamp::sentence)).collect()
     }
 }

@@ -77,6 +77,7 @@ pub fn run(
         time: at,
         carnet: Carnet {
             version: VERSION.to_owned(),
+            arguments: args.words.clone(),
             bundle: report::Bundle { id: Some(opened.id), content_id: bundle.map(Bundle::content_id) },
             trust: shown(verifier.trust_root(), &question, at),
             relaxations: args.relaxations().into_iter().chain(set_back(args, now)).chain(question.trust.relaxations()).collect(),
@@ -110,6 +111,7 @@ pub fn run(
         None => Vouched::default(),
     };
     findings.extend(vouched.findings);
+    report.carnet.timestamps = vouched.timestamps;
     findings.extend(weigh::assumptions(&mut report.carnet.assumptions, bundle, &vouched.by, args));
     report.carnet.findings = unique(findings);
     Ok(report)

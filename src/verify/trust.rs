@@ -45,10 +45,15 @@ impl Trust {
     }
 
     /// V5.3 and V5.9, the freshness rules at the time `at`, and what is to be said
-    /// about patterns.
+    /// about patterns and about rules that judge nothing.
     pub(crate) fn findings(&self, verifier: &Verifier, at: Timestamp) -> Vec<Finding> {
         let age = self.max_age();
         let mut findings = verifier.findings(age.warn_after(), age.fail_after());
+        let unused = self.policy.as_ref().map(|policy| policy.without_effect(&self.signer)).unwrap_or_default();
+        if !unused.is_empty() {
+            let message = format!("{}: no effect on the signer of the images, a key", unused.join(", "));
+            findings.push(Finding::new(&codes::CERTIFICATE_RULES_UNUSED, "--trust-policy", message));
+        }
         if let TrustSource::Tuf(chain) = verifier.trust_root().source() {
             findings.extend(chain.findings(at, self.tuf().map(|rules| rules.expired_metadata).unwrap_or_default()));
         }

@@ -1,6 +1,9 @@
 //! What a flag excuses, and what it does not (V4.3, V4.5, V12.3, V16).
 
-use carnet_bundle::{Bundle, Digest, Finding, Platform, Severity, codes as bundle_codes, inventory::EvidenceKind};
+use std::collections::BTreeSet;
+
+use carnet_bundle::{Bundle, Digest, Finding, Manifest, Platform, Severity, codes as bundle_codes, inventory::EvidenceKind};
+use carnet_evidence::classify;
 
 use crate::{
     cli::{Layers, VerifyArgs},
@@ -10,20 +13,23 @@ use crate::{
 
 /// Weighs the findings of gate 1 by the flags of the operator.
 pub(crate) fn integrity(findings: Vec<Finding>, bundle: Option<&Bundle>, args: &VerifyArgs) -> Vec<Finding> {
-    let weigh = |finding: Finding| match excused(&finding, bundle, args) {
+    let counted = bundle.filter(|_| args.layers == Layers::None).map(counted_payloads).unwrap_or_default();
+    let weigh = |finding: Finding| match excused(&finding, bundle, args, &counted) {
         Some(severity) => finding.with_severity(severity),
         None => finding,
     };
     findings.into_iter().map(weigh).collect()
 }
 
-fn excused(finding: &Finding, bundle: Option<&Bundle>, args: &VerifyArgs) -> Option<Severity> {
+fn excused(finding: &Finding, bundle: Option<&Bundle>, args: &VerifyArgs, counted: &BTreeSet<Digest>) -> Option<Severity> {
     let is = |code: &carnet_bundle::Code| finding.code == code.name;
     let no_layers = args.layers == Layers::None;
-    if no_layers && (is(&bundle_codes::LAYERS_NOT_CARRIED) || is(&bundle_codes::CONFIG_NOT_CARRIED)) {
+    let of_image = is(&bundle_codes::LAYERS_NOT_CARRIED) || is(&bundle_codes::CONFIG_NOT_CARRIED);
+    if no_layers && of_image && !lacks(finding, bundle?, counted) {
         return Some(Severity::Note);
     }
-    if no_layers && is(&bundle_codes::EVIDENCE_NOT_CARRIED) && !counts_in_a_check(finding, bundle?) {
+    if no_layers && is(&bundle_codes::EVIDENCE_NOT_CARRIED) && is_evidence(finding, bundle?) && !lacks(finding, bundle?, counted)
+    {
         return Some(Severity::Warning);
     }
     if args.allow_incomplete.0 && is(&bundle_codes::COLLECTION_INCOMPLETE) {
@@ -35,13 +41,30 @@ fn excused(finding: &Finding, bundle: Option<&Bundle>, args: &VerifyArgs) -> Opt
     None
 }
 
-/// Whether a check could have counted what is absent: everything but unsigned
-/// statements and kinds that are carried without being verified.
-fn counts_in_a_check(finding: &Finding, bundle: &Bundle) -> bool {
+/// The payloads that a check could count: those of evidence that is verified. The
+/// manifests decide; what the inventory calls them, and as whose layer they are
+/// declared absent, is the exporter's to choose.
+fn counted_payloads(bundle: &Bundle) -> BTreeSet<Digest> {
+    let is_counted = |manifest: &&Manifest| {
+        matches!(classify(manifest).kind, EvidenceKind::Dsse | EvidenceKind::SigstoreBundle | EvidenceKind::Simplesigning)
+    };
+    let manifests = bundle.inventory().evidence.iter().filter_map(|entry| bundle.manifest(&entry.digest));
+    manifests.filter(is_counted).flat_map(Manifest::layers).map(|layer| layer.digest).collect()
+}
+
+/// Whether one of `counted` is among what the owner of a finding names and lacks.
+fn lacks(finding: &Finding, bundle: &Bundle, counted: &BTreeSet<Digest>) -> bool {
+    let owner = finding.subject.parse::<Digest>().ok().and_then(|digest| bundle.manifest(&digest));
+    owner.is_none_or(|owner| {
+        let named = owner.config().into_iter().chain(owner.layers());
+        named.map(|blob| blob.digest).any(|digest| !bundle.has(&digest) && counted.contains(&digest))
+    })
+}
+
+/// Documents of carnet's own are no evidence, and nothing excuses them.
+fn is_evidence(finding: &Finding, bundle: &Bundle) -> bool {
     let owner = finding.subject.parse::<Digest>().ok();
-    let entry = owner.and_then(|owner| bundle.inventory().evidence.iter().find(|entry| entry.digest == owner));
-    entry
-        .is_none_or(|entry| matches!(entry.kind, EvidenceKind::Dsse | EvidenceKind::SigstoreBundle | EvidenceKind::Simplesigning))
+    owner.is_some_and(|owner| bundle.inventory().evidence.iter().any(|entry| entry.digest == owner))
 }
 
 /// Whether every child that the index lacks is of a platform that was not asked

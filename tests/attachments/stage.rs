@@ -7,19 +7,16 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use carnet_bundle::{
-    Archive, Attachment, Bundle, Content, Digest, Limits, Plan,
-    container::{BLOCK, header, padding},
-    json, open,
-};
+use carnet_bundle::{Archive, Attachment, Bundle, Content, Digest, Limits, Plan, json, open};
 use serde_json::{Value, json};
 
 use super::{keys::Key, world::pae};
 
-const REFERENCE: &str = "registry.example/org/app:v1";
+#[path = "../support/members.rs"]
+mod archive;
+pub(crate) use archive::{members, tar};
 
-/// Names and bytes of a tar, in its order.
-pub(crate) type Members = Vec<(String, Vec<u8>)>;
+const REFERENCE: &str = "registry.example/org/app:v1";
 
 pub(crate) struct Stage {
     dir: tempfile::TempDir,
@@ -219,30 +216,6 @@ pub(crate) fn opened(archive: &Path) -> Bundle {
     let limits = Limits::default();
     let mut container = Archive::new(fs::File::open(archive).unwrap(), &limits).unwrap();
     open(&mut container, &limits).unwrap().bundle.unwrap()
-}
-
-pub(crate) fn members(archive: &[u8]) -> Members {
-    let mut members = Vec::new();
-    let mut at = 0;
-    while archive[at] != 0 {
-        let field = |from: usize, to: usize| String::from_utf8(archive[at + from..at + to].to_vec()).unwrap();
-        let size = usize::from_str_radix(&field(124, 135), 8).unwrap();
-        let data = archive[at + BLOCK..at + BLOCK + size].to_vec();
-        members.push((field(0, 100).trim_end_matches('\0').to_owned(), data));
-        at += BLOCK + size + padding(size as u64) as usize;
-    }
-    members
-}
-
-pub(crate) fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    for (name, data) in members {
-        archive.extend_from_slice(&header(name, data.len() as u64));
-        archive.extend_from_slice(data);
-        archive.resize(archive.len().next_multiple_of(BLOCK), 0);
-    }
-    archive.resize(archive.len() + 2 * BLOCK, 0);
-    archive
 }
 
 pub(crate) fn said(output: &Output) -> String {

@@ -12,7 +12,8 @@ use carnet_policy::{
     sources::{Anchor, UsedSource},
 };
 use carnet_verify::report::{
-    Assumption, Bundle, Carnet, Ending, Format, Image, Relaxation, Report, Target, TextOptions, Trust, Tuf, TufLink,
+    Assumption, Bundle, BundleTimestamp, Carnet, Ending, Format, Image, Relaxation, Report, Target, TextOptions, Trust, Tuf,
+    TufLink,
     proof::{CertificateLog, Compared, Facts, Held, Ledger, LogEntry, Omitted, Piece, Signer, Time, TimeVoucher},
 };
 use jiff::Timestamp;
@@ -124,6 +125,8 @@ pub(crate) fn passing() -> Report {
     report.policy = json!({"name": v.text(), "sources": [{"policy": [v.text()]}], "publicKey": "", "list": []});
     report.carnet = Carnet {
         version: v.text(),
+        arguments: vec![v.text(), v.text()],
+        timestamps: vec![BundleTimestamp { time: v.time(), authority: v.text(), through: v.text(), attachment: v.digest() }],
         bundle: Bundle { id: Some(v.digest()), content_id: Some(v.digest()) },
         trust: Trust {
             source: v.text(),
@@ -251,6 +254,8 @@ pub(crate) fn hostile() -> Report {
         vec![Assumption { code: evil(), subject: evil(), message: evil(), used_by: vec![evil()], vouched_by: evil() }];
     carnet.relaxations = vec![Relaxation { flag: evil(), effect: evil() }];
     carnet.version = evil();
+    carnet.arguments = vec![evil()];
+    carnet.timestamps.iter_mut().for_each(|stamp| (stamp.authority, stamp.through) = (evil(), evil()));
     report.policy = json!({ EVIL: [EVIL] });
     report.key = evil();
     report

@@ -40,6 +40,7 @@ impl<'a> Held<'a> {
         digests.extend(inventory.absent.iter().map(|absence| absence.digest));
         digests.extend(inventory.looked_for.iter().flat_map(|receipt| [Some(receipt.subject), receipt.answer]).flatten());
         digests.extend(bundle.documents().chain(bundle.policy_documents()).map(|document| document.digest));
+        digests.extend(bundle.attachments().iter().flat_map(|one| [one.digest(), Digest::of(one.payload())]));
         digests.extend(self.fallbacks.iter().map(|index| index.digest));
         digests
     }
@@ -95,6 +96,9 @@ fn places(bundle: &Bundle, digest: &Digest) -> Vec<String> {
     for entry in inventory.evidence.iter().filter(|entry| entry.subject == *digest) {
         let predicate = if entry.predicate_type.is_empty() { String::new() } else { format!(" of {}", entry.predicate_type) };
         lines.push(format!("Evidence about it: {}{predicate} {}.", entry.kind, entry.digest));
+    }
+    for attachment in bundle.attachments().iter().filter(|attachment| attachment.digest() == *digest) {
+        lines.push(format!("Attached to the bundle {}, in index.json.", attachment.subject()));
     }
     for receipt in inventory.looked_for.iter().filter(|receipt| receipt.subject == *digest) {
         let note = if receipt.note.is_empty() { String::new() } else { format!(" ({})", receipt.note) };

@@ -15,6 +15,8 @@ const MAP: &str =
 const DERIVED: &str = "It follows from the rest, for tools that read OCI layouts; a verifier computes it again.";
 const DOCUMENT: &str = "It travels along. It has no authority by being in the archive: the operator's own files count.";
 const PROOF: &str = "It can show that a signature was logged, once carnet-verify has held it against a log of the trust root.";
+const ATTACHED: &str = "It was added after the export and is about the bundle itself. It counts only by whom the operator names or \
+                        trusts; without it the bundle is whole.";
 const ABSENT: &str = "It is declared absent, so the verdict fails unless the operator accepts that it did not travel.";
 const WORD: &str =
     "A receipt is the exporter's word on what a registry answered; it is the ground for saying that there was nothing.";
@@ -40,6 +42,7 @@ pub(super) fn roles(held: &Held<'_>, digest: &Digest) -> Vec<Role> {
         }
         roles.of_inventory(bundle.inventory());
         roles.of_documents(bundle);
+        roles.of_attachments(bundle);
         roles.of_manifest(bundle);
         bundle.tree().manifests().for_each(|(parent, manifest)| roles.below(bundle, parent, manifest));
     }
@@ -96,6 +99,17 @@ impl Roles {
         }
         for document in bundle.policy_documents().filter(|document| document.digest == digest) {
             self.add(format!("A source of the policy, {} ({}).", document.title, document.media_type), DOCUMENT);
+        }
+    }
+
+    fn of_attachments(&mut self, bundle: &Bundle) {
+        for attachment in bundle.attachments() {
+            let (digest, kind) = (attachment.digest(), attachment.kind());
+            if digest == self.digest {
+                self.add(format!("An attachment, unverified here: {kind}, {} bytes.", attachment.payload().len()), ATTACHED);
+            } else if Digest::of(attachment.payload()) == self.digest {
+                self.add(format!("The content of the attachment {digest}: {kind}."), ATTACHED);
+            }
         }
     }
 

@@ -176,6 +176,11 @@ impl VerifyArgs {
             ),
             (self.skip_image_sig_check.0, "--skip-image-sig-check", "image signatures are not judged; attestations still are"),
             (self.allow_past_effective_time.0, "--allow-past-effective-time", "rules may apply as of a time in the past"),
+            (
+                self.effective_time.eq_ignore_ascii_case("attestation"),
+                "--effective-time=attestation",
+                "rules apply as of the time that an attestation states",
+            ),
             (self.allow_incomplete.0, "--allow-incomplete", "evidence that could not be looked for is not missed"),
             (
                 self.allow_unexpected_images.0,

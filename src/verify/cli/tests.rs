@@ -187,6 +187,7 @@ fn every_flag_that_lowers_safety_is_a_relaxation() {
         "--ignore-rekor",
         "--skip-image-sig-check",
         "--allow-past-effective-time",
+        "--effective-time=attestation",
         "--allow-incomplete",
         "--allow-unexpected-images",
         "--accept-bundled-policy",

@@ -23,7 +23,8 @@ pub(super) fn document(report: &Report) -> Value {
     let relaxed = report.carnet.relaxations.iter().map(|relaxation| format!("relaxed by {}", escape_line(&relaxation.flag)));
     let failed = failing.iter().map(|finding| format!("{}: {}", finding.code, escape_line(&finding.message)));
     let vouched = report.vouchers().into_iter().map(|by| format!("assumptions vouched for by {}", escape_line(by)));
-    let note = relaxed.chain(vouched).chain(failed).collect::<Vec<_>>().join("; ");
+    let stamped = report.carnet.timestamps.iter().map(|stamp| escape_line(&stamp.sentence()));
+    let note = relaxed.chain(vouched).chain(stamped).chain(failed).collect::<Vec<_>>().join("; ");
     if !note.is_empty() {
         put("note", note.into());
     }

@@ -17,6 +17,7 @@ use words::Show;
 
 use super::{
     Report, Verdict,
+    alike::{Alike, alike},
     proof::{self, Conclusion, EvidenceProof, Held, ImageProof, Proof, Signer},
 };
 
@@ -64,6 +65,11 @@ impl Page<'_> {
         let pieces = self.proof.images.iter().flat_map(|image| &image.evidence);
         conclusions.into_iter().any(|conclusion| conclusion.result != Held::Passed && conclusion.says == finding.message)
             || pieces.into_iter().any(|evidence| evidence.piece.findings.contains(finding))
+    }
+
+    /// The findings, those that say the same together.
+    fn findings(&self) -> Vec<Alike<'_>> {
+        alike(self.proof.findings, |finding| self.said(finding))
     }
 
     /// The codes of those findings, each once.
@@ -120,6 +126,11 @@ impl EvidenceProof<'_> {
             None => self.piece.findings.first().map(|finding| finding.code.to_owned()).unwrap_or_default(),
         }
     }
+}
+
+/// The subject of one finding, where it has any.
+fn subject(finding: &Finding) -> Vec<&str> {
+    Some(finding.subject.as_str()).filter(|subject| !subject.is_empty()).into_iter().collect()
 }
 
 /// The members of a document, each on a line of its own: where it stands and what it

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Assumption, Bundle, Image, Relaxation, Report, Trust, Verdict, totals::Totals};
+use super::{Assumption, Bundle, BundleTimestamp, Image, Relaxation, Report, Trust, Verdict, totals::Totals};
 
 pub use conclusion::{Anchor, AnchorKind, Conclusion, Held};
 pub use ledger::{CertificateLog, Compared, Facts, Ledger, LogEntry, Omitted, Piece, Signer, Time, TimeVoucher};
@@ -40,6 +40,9 @@ pub(super) struct Proof<'r> {
     /// As of when rules were applied.
     pub(super) effective_time: Timestamp,
     pub(super) bundle: &'r Bundle,
+    /// Since when the bundle exists.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) timestamps: &'r [BundleTimestamp],
     pub(super) trust: &'r Trust,
     pub(super) policy: Policy<'r>,
     pub(super) images: Vec<ImageProof<'r>>,
@@ -76,6 +79,9 @@ pub(super) struct Counts {
 pub(super) struct Verifier<'r> {
     pub(super) name: &'static str,
     pub(super) version: &'r str,
+    /// The arguments that it was given.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) arguments: &'r [String],
 }
 
 /// What was asked for.
@@ -131,10 +137,11 @@ pub(super) fn of(report: &Report) -> Proof<'_> {
         schema: Schema { name: SCHEMA, major: 0, minor: 1 },
         verdict: report.verdict(),
         totals: Counts { images: images.len(), passed, failed: images.len() - passed, violations, warnings, successes },
-        verifier: Verifier { name: "carnet-verify", version: &carnet.version },
+        verifier: Verifier { name: "carnet-verify", version: &carnet.version, arguments: &carnet.arguments },
         time: report.time,
         effective_time: report.effective_time,
         bundle: &carnet.bundle,
+        timestamps: &carnet.timestamps,
         trust: &carnet.trust,
         policy: Policy {
             digest,

@@ -79,6 +79,9 @@ pub(super) fn markdown(report: &Report) -> String {
     for by in report.vouchers() {
         row("Vouched", &markdown_code(by), "");
     }
+    for stamp in &report.carnet.timestamps {
+        row("Existed", &markdown_code(&stamp.sentence()), "");
+    }
     for finding in unsaid(report) {
         let value = markdown_code(&format!("{}: {}", finding.code, finding.message));
         match finding.severity {

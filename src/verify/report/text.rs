@@ -1,14 +1,18 @@
 //! The report as text: a banner for what was relaxed, Conforma's text report,
 //! then what carnet adds.
 
-use carnet_bundle::{Finding, Severity};
+use std::collections::BTreeSet;
+
+use carnet_bundle::Severity;
 use carnet_policy::{ComponentOutcome, RuleResult};
 use serde_json::Value;
 
 use super::{
     Report, TextOptions, Trust, Verdict,
+    alike::{Alike, alike},
+    causes::causes,
     escape::{escape_line, escape_lines},
-    totals::Totals,
+    totals::{Totals, unsaid},
     wrap::wrap,
 };
 
@@ -17,6 +21,11 @@ const WIDTH: usize = 130;
 const INDENT: usize = 2;
 /// Lines of the forecast; JSON has all of it.
 const ENDINGS: usize = 3;
+
+/// The reason of a finding that a violation gives, too.
+const SAID: &str = "see the violation above";
+/// How a hint begins that asks for nothing.
+const NOTHING: &str = "nothing: ";
 
 const DOCS: &str = "For more information about policy issues, see the policy documentation: https://conforma.dev/docs/policy/";
 
@@ -61,6 +70,13 @@ impl Page {
         let wrapped = wrap(&format!("{name}: {}", escape_lines(text)), WIDTH - INDENT);
         for line in wrapped.split('\n') {
             self.line(&format!("  {line}"));
+        }
+    }
+
+    /// A field on one line of its own, unless there is nothing to say.
+    fn said(&mut self, name: &str, text: &str) {
+        if !text.is_empty() {
+            self.field(name, &escape_line(text));
         }
     }
 
@@ -182,11 +198,18 @@ impl Page {
         }
         let verdict = self.coloured(verdict.1, verdict.0);
         self.line(&format!("Verdict: {verdict} (carnet {})", escape_line(&carnet.version)));
+        let causes: Vec<_> = causes(report).into_iter().map(|cause| cause.to_string()).collect();
+        if !causes.is_empty() {
+            self.line(&format!("Because: {}", escape_line(&causes.join(", "))));
+        }
         if let Some(id) = carnet.bundle.id {
             self.line(&format!("Bundle: {id}"));
         }
         if let Some(id) = carnet.bundle.content_id {
             self.line(&format!("Content: {id}"));
+        }
+        for stamp in &carnet.timestamps {
+            self.line(&escape_line(&format!("Existed: at {}, by {} ({})", stamp.time, stamp.authority, stamp.through)));
         }
         self.trust(&carnet.trust);
         for source in &carnet.sources {
@@ -202,7 +225,7 @@ impl Page {
             };
             self.line(&format!("Image: {shown}"));
         }
-        self.findings(&carnet.findings);
+        self.findings(report);
         self.assumptions(report);
         self.relaxations(report);
     }
@@ -220,24 +243,33 @@ impl Page {
         }
     }
 
-    fn findings(&mut self, findings: &[Finding]) {
-        let mut findings: Vec<_> = findings.iter().collect();
+    fn findings(&mut self, report: &Report) {
+        // What a violation says already is not said again.
+        let unsaid: BTreeSet<_> = unsaid(report).into_iter().map(std::ptr::from_ref).collect();
+        let mut findings: Vec<_> = report.carnet.findings.iter().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         if !findings.is_empty() {
             self.line("");
             self.line("Findings:");
         }
-        for finding in findings {
-            let (mark, word) = match finding.severity {
+        for Alike { first, said, subjects } in alike(findings, |finding| !unsaid.contains(&std::ptr::from_ref(finding))) {
+            let (mark, word) = match first.severity {
                 Severity::Failure => (RED, "Failure"),
                 Severity::Warning => (YELLOW, "Warning"),
                 Severity::Note => (PLAIN, "Note"),
             };
-            self.head(mark, &format!("[{word}] {} ({})", escape_line(finding.code), escape_line(finding.step)));
-            for (name, text) in [("Subject", &finding.subject), ("Reason", &finding.message), ("Hint", &finding.hint)] {
-                if !text.is_empty() {
-                    self.field(name, &escape_line(text));
+            self.head(mark, &format!("[{word}] {} ({})", escape_line(first.code), escape_line(first.step)));
+            match subjects.as_slice() {
+                [] => {}
+                [subject] => self.field("Subject", &escape_line(subject)),
+                subjects => {
+                    self.line(&format!("  Subjects: {}", subjects.len()));
+                    subjects.iter().for_each(|subject| self.line(&format!("    {}", escape_line(subject))));
                 }
+            }
+            self.said("Reason", if said { SAID } else { &first.message });
+            if !first.hint.starts_with(NOTHING) {
+                self.said("Hint", &first.hint);
             }
         }
     }

@@ -70,6 +70,9 @@ fn extension(report: &Report) -> Value {
     if !vouchers.is_empty() {
         members["assumptionsVouchedBy"] = json!(vouchers);
     }
+    if !carnet.timestamps.is_empty() {
+        members["timestamps"] = json!(carnet.timestamps);
+    }
     members
 }
 
