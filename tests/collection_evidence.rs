@@ -136,8 +136,7 @@ fn files_about_nothing_that_is_exported_are_refused() {
     let other = &bundles(&testdata("layouts/local-sigstore/multi"))[0];
     for (name, bytes, message) in [
         ("other.json", other.as_slice(), "about none of the images"),
-        ("legacy.json", br#"{"base64Signature":"x","cert":"y"}"#.as_slice(), "a bundle of cosign 1 or 2"),
-        ("sbom.json", br#"{"bomFormat":"CycloneDX"}"#, "neither a Sigstore bundle nor a DSSE envelope"),
+        ("sbom.json", br#"{"bomFormat":"CycloneDX"}"#.as_slice(), "neither a Sigstore bundle nor a DSSE envelope"),
         ("empty.json", b"", "neither a Sigstore bundle nor a DSSE envelope"),
         ("twice.json", br#"{"payload":"","payload":"","signatures":[]}"#, "duplicate key"),
     ] {

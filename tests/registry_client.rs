@@ -70,15 +70,7 @@ fn referrer(n: u32, subject: &Digest) -> String {
 }
 
 fn descriptor(bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: "application/octet-stream".to_owned(),
-        digest: Digest::of(bytes),
-        size: bytes.len().try_into().unwrap(),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::of("application/octet-stream", bytes)
 }
 
 #[tokio::test]

@@ -29,15 +29,7 @@ fn reference(registry: &TestingRegistry, rest: &str) -> Reference {
 }
 
 fn descriptor(bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: "application/octet-stream".to_owned(),
-        digest: Digest::of(bytes),
-        size: bytes.len().try_into().unwrap(),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::of("application/octet-stream", bytes)
 }
 
 /// `bytes` in two pieces.

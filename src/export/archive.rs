@@ -115,7 +115,7 @@ pub(crate) async fn write(
     let output = &args.output_file;
     let failed = |source| ExportError::Output { path: output.to_owned(), source };
     let Temporary { file, path } = temporary(output)?;
-    file.set_len(plan.total_size()).map_err(failed)?;
+    let sink = Sink::new(file.try_clone().map_err(failed)?, &path, plan.total_size()).map_err(failed)?;
     let mut layers = Vec::new();
     for member in plan.members() {
         file.write_all_at(&member.header(), member.offset).map_err(failed)?;
@@ -124,7 +124,6 @@ pub(crate) async fn write(
             Content::Stream(layer) => layers.push((layer.clone(), member)),
         }
     }
-    let sink = Sink::new(file.try_clone().map_err(failed)?);
     let missing = write_layers(&sink, layers, origins, args, progress).await?;
     if !missing.is_empty() {
         return Ok(Outcome::Missing(missing));
@@ -224,24 +223,29 @@ impl Task {
     /// not all are wanted when another layer is missing.
     async fn copy(&self, mut stream: BlobStream) -> Result<Result<bool, BlobError>, ExportError> {
         let failed = |source| ExportError::Output { path: self.output.clone(), source };
-        let mut offset = self.offset;
+        let mut lane = self.sink.lane(self.offset);
+        let mut written = 0;
         loop {
             if self.given_up.load(Ordering::Relaxed) {
                 return Ok(Ok(false));
             }
             let chunk = match stream.next().await {
                 Ok(Some(chunk)) => chunk,
-                Ok(None) => return Ok(Ok(true)),
+                Ok(None) => break,
                 Err(error) => {
-                    self.bar.dec(offset - self.offset);
+                    // What comes instead goes to the same place.
+                    lane.settle().await.map_err(failed)?;
+                    self.bar.dec(written);
                     return Ok(Err(error));
                 }
             };
-            self.sink.write(&chunk, offset).await.map_err(failed)?;
+            lane.write(&chunk).await.map_err(failed)?;
             let length = u64::try_from(chunk.len()).unwrap_or_default();
-            offset += length;
+            written += length;
             self.bar.inc(length);
         }
+        lane.finish().await.map_err(failed)?;
+        Ok(Ok(true))
     }
 
     fn missing(self, reason: AbsenceReason, obstacle: Option<Obstacle>) -> Done {

@@ -323,15 +323,7 @@ fn manifest_document(bytes: &[u8]) -> Option<(String, Value)> {
 }
 
 fn descriptor(digest: &Digest, held: &Held) -> Descriptor {
-    Descriptor {
-        media_type: held.media_type.clone(),
-        digest: *digest,
-        size: held.size,
-        artifact_type: None,
-        annotations: BTreeMap::new(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::new(&held.media_type, *digest, held.size)
 }
 
 #[cfg(test)]

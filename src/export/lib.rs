@@ -18,6 +18,7 @@ mod cache;
 mod claims;
 mod cli;
 mod collect;
+mod direct;
 mod docker_archive;
 mod documents;
 mod error;

@@ -67,6 +67,9 @@ fn manifest(reply: &Reply, wanted: Option<&Digest>) -> Answer<RemoteManifest> {
         Err(error) => return malformed(format!("the answer is not a manifest: {error}")),
     };
     let called = reply.content_type();
+    if let Some(other) = reply.other_content_type() {
+        return malformed(format!("media type mismatch: the registry says {called} and {other}"));
+    }
     let own = document.get("mediaType").and_then(Value::as_str);
     // Two readers would see two things (CVE-2021-41190). Types that say nothing
     // about manifests, such as application/json, contradict nothing.

@@ -55,6 +55,12 @@ impl Registry {
                 other => return other.map(|()| list.finish(&reply)),
             }
             match next_page(&reply) {
+                // As much as nobody may have about one subject; whoever can push could
+                // add pages until memory ends.
+                Ok(Some(_)) if list.manifests.len() > Limits::default().evidence_per_subject => {
+                    let reason = format!("the list goes on after {} manifests", list.manifests.len());
+                    return Answer::CouldNotLook(reply.malformed(reason));
+                }
                 Ok(Some(next)) => url = next,
                 Ok(None) => return Answer::Found(list.finish(&reply)),
                 Err(reason) => return Answer::CouldNotLook(reply.malformed(reason)),
@@ -111,10 +117,15 @@ impl List {
     }
 }
 
-/// The target of `Link: <…>; rel="next"`, which must be on the same host.
+/// The target of `Link: <…>; rel="next"`, which must be on the same host. Of two, one
+/// would be left out.
 fn next_page(reply: &Reply) -> Result<Option<String>, String> {
     let links = reply.headers.get_all(reqwest::header::LINK).iter().filter_map(|value| value.to_str().ok());
-    let Some(target) = links.flat_map(|value| value.split(',')).find_map(next_target) else { return Ok(None) };
+    let mut targets = links.flat_map(|value| value.split(',')).filter_map(next_target);
+    let Some(target) = targets.next() else { return Ok(None) };
+    if let Some(other) = targets.find(|other| *other != target) {
+        return Err(format!("two next pages: {target} and {other}"));
+    }
     let next = reply.url.join(target).map_err(|_| format!("the next page has no valid URL: {target}"))?;
     if next.origin() != reply.url.origin() {
         return Err(format!("the next page is on another host: {}", crate::transport::place(&next)));

@@ -208,8 +208,17 @@ impl Reply {
 
     /// Media type of the body, without parameters.
     pub(crate) fn content_type(&self) -> &str {
-        let value = self.headers.get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.split(';').next().unwrap_or_default().trim()
+        self.content_types().next().unwrap_or_default()
+    }
+
+    /// Another media type beside it, which another reader may take.
+    pub(crate) fn other_content_type(&self) -> Option<&str> {
+        self.content_types().find(|other| *other != self.content_type())
+    }
+
+    fn content_types(&self) -> impl Iterator<Item = &str> {
+        let values = self.headers.get_all(reqwest::header::CONTENT_TYPE).iter();
+        values.map(|value| value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim())
     }
 
     /// The body, if it was read.

@@ -183,15 +183,7 @@ fn not_requested(child: Descriptor) -> Absence {
 
 /// The descriptor of a manifest that was fetched.
 pub(super) fn described(manifest: &RemoteManifest) -> Descriptor {
-    Descriptor {
-        media_type: manifest.media_type.clone(),
-        digest: manifest.digest,
-        size: count(manifest.bytes.len()),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    }
+    Descriptor::new(&manifest.media_type, manifest.digest, count(manifest.bytes.len()))
 }
 
 pub(super) fn count(length: usize) -> u64 {

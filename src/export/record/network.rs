@@ -1,6 +1,6 @@
 //! The questions as requests to whoever answers for a repository.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use carnet_bundle::{Descriptor, Digest, Manifest, Reference, inventory::Method, json};
 use carnet_registry::{Answer, BlobError, BlobStream, Obstacle, ObstacleKind, RemoteManifest};
@@ -29,15 +29,7 @@ pub(super) async fn manifest(source: Arc<dyn Source>, pinned: Reference) -> Answ
 
 /// The bytes of a blob of at most `bound` bytes.
 pub(super) async fn blob(source: Arc<dyn Source>, pinned: Reference, digest: Digest, bound: u64) -> Answer<Vec<u8>> {
-    let descriptor = Descriptor {
-        media_type: "application/octet-stream".to_owned(),
-        digest,
-        size: UNKNOWN_SIZE,
-        artifact_type: None,
-        annotations: BTreeMap::new(),
-        platform: None,
-        urls: Vec::new(),
-    };
+    let descriptor = Descriptor::new("application/octet-stream", digest, UNKNOWN_SIZE);
     let malformed =
         |reason: String| Answer::CouldNotLook(Obstacle::new(ObstacleKind::Malformed, None, pinned.to_string(), reason));
     loop {
