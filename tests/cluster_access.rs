@@ -139,3 +139,17 @@ fn a_program_of_the_kubeconfig_is_started_for_credentials() {
     let said = images(&config).refused();
     assert!(said.contains("plugin"), "{said}");
 }
+
+/// A newcomer's first call: no kubeconfig, and no pod around it.
+#[test]
+fn without_a_cluster_nobody_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carnet"));
+    command.env_clear().env("HOME", dir.path()).args(["images", "-A"]);
+    let said = Ended::of(&command.output().unwrap()).refused();
+    assert!(said.contains("no cluster is named: there is no kubeconfig") && said.contains("-f FILE"), "{said}");
+    // In a pod without its token the reason is another.
+    command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "1");
+    let said = Ended::of(&command.output().unwrap()).refused();
+    assert!(said.contains("there is none, and in this pod: "), "{said}");
+}

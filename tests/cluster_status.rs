@@ -364,6 +364,51 @@ fn no_other_summary_covers_anything() {
     stands(&with_summaries(&stage, &[failed, old], &[]), 1, "failed", "");
 }
 
+/// A summary says what was so on a day; the policy or the key may have been revoked since.
+#[test]
+fn a_summary_covers_for_as_long_as_the_operator_says() {
+    let own = digests("key-legacy");
+    let stage = Stage::with(&["key-legacy"]).runs("a:1", &format!("{}@{}", name("key-legacy"), own.root));
+    let of = |time: &str, result: &str| {
+        let text = summary(&stage, "key-legacy", |statement| {
+            statement["predicate"]["timeVerified"] = time.into();
+            statement["predicate"]["verificationResult"] = result.into();
+        });
+        [signed(&text, &signing_key(7))]
+    };
+    let passed = of("2026-03-01T00:00:00Z", "PASSED");
+    let at = |time: &'static str| ["--at", time];
+    // Thirty days without a flag, measured at --at as everything that is about freshness.
+    stands(&with_summaries(&stage, &passed, &at("2026-03-31T00:00:00Z")), 0, "covered", "as of 2026-03-01");
+    let said = with_summaries(&stage, &passed, &at("2026-03-31T00:00:01Z"));
+    stands(&said, 1, "stale", "it passed as of 2026-03-01T00:00:00Z, longer ago than 30d (--max-age)");
+    let document: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(document["images"][0]["vsa"]["maxAge"], "30d");
+    for (age, code, state) in [("1h", 1, "stale"), ("31d", 0, "covered"), ("745h", 0, "covered"), ("743h", 1, "stale")] {
+        stands(
+            &with_summaries(&stage, &passed, &[&at("2026-04-01T00:00:00Z")[..], &["--max-age", age]].concat()),
+            code,
+            state,
+            "",
+        );
+    }
+    // By the clock, too.
+    stands(&with_summaries(&stage, &of("2020-01-01T00:00:00Z", "PASSED"), &[]), 1, "stale", "it passed as of 2020-01-01");
+    // What had not been said by then does not count.
+    let said = with_summaries(&stage, &passed, &at("2026-02-28T00:00:00Z"));
+    stands(&said, 1, "unknown", "no bundle carries it");
+    assert!(said.err.contains("in the future: now is 2026-02-28"), "{said:?}");
+    // A failure does not grow old, and a bundle is judged now.
+    stands(&with_summaries(&stage, &of("2020-01-01T00:00:00Z", "FAILED"), &[]), 1, "failed", "it failed as of 2020-01-01");
+    let key = key();
+    let shelf = [&["--bundles", "shelf"][..], &words(&key), &["--max-age", "1h"]].concat();
+    stands(&with_summaries(&stage, &of("2020-01-01T00:00:00Z", "PASSED"), &shelf), 0, "covered", "");
+    for words in [&["--max-age", "0d"][..], &["--max-age", "never"], &["--max-age", "30"]] {
+        assert!(with_summaries(&stage, &passed, words).refused().contains("want a number of days or hours"), "{words:?}");
+    }
+    stage.status(&["--max-age", "1d"]).refused();
+}
+
 /// What merely says "pass" is not read.
 #[test]
 fn a_loose_verdict_is_refused() {
@@ -411,6 +456,28 @@ fn a_damaged_bundle_covers_nothing() {
         states.insert(found[0].0.clone());
     }
     assert!(states.contains("failed"), "{states:?}");
+}
+
+#[test]
+fn what_one_bundle_says_against_an_image_is_not_hidden_by_another() {
+    let own = digests("key-legacy");
+    let stage = Stage::with(&["key-legacy"]).runs("a:1", &format!("{}@{}", name("key-legacy"), own.root));
+    let whole = fs::read(stage.bundle("key-legacy")).unwrap();
+    // A bit in the last layer of the archive: everything before it is read.
+    let layer = whole.chunks(512).rposition(|block| block.iter().any(|byte| *byte != 0)).unwrap();
+    let damaged = [&whole[..layer * 512], &[whole[layer * 512] ^ 1], &whole[layer * 512 + 1..]].concat();
+    for order in [["a", "b"], ["b", "a"]] {
+        let place = |name: &str| stage.shelf().join(format!("{name}.carnet.tar"));
+        fs::remove_dir_all(stage.shelf()).unwrap();
+        fs::create_dir(stage.shelf()).unwrap();
+        fs::write(place(order[0]), &damaged).unwrap();
+        let alone = stage.states(&words(&key()));
+        assert_eq!(alone.1[0].0, "failed", "{alone:?}");
+        fs::write(place(order[1]), &whole).unwrap();
+        assert_eq!(stage.states(&words(&key())), alone);
+        fs::remove_file(place(order[0])).unwrap();
+        assert_eq!(stage.states(&words(&key())).1[0].0, "covered");
+    }
 }
 
 #[test]

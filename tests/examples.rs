@@ -123,6 +123,9 @@ fn github_workflow_is_sound() {
     let ids: BTreeSet<_> = jobs["build"]["steps"].as_sequence().unwrap().iter().filter_map(|step| step["id"].as_str()).collect();
     let used = text.split("steps.").skip(1).filter_map(|rest| rest.split_once(".outputs")).map(|(id, _)| id);
     used.into_iter().for_each(|id| assert!(ids.contains(id), "{id}"));
+    // Only the job that builds has more than a container has.
+    let privileged: Vec<_> = names.iter().filter(|name| jobs[name.as_str()]["container"]["options"].is_string()).collect();
+    assert_eq!(privileged, ["build"]);
     // The job that judges may read the repository, and nothing else.
     assert_eq!(keys(&jobs["verify"]["permissions"]), BTreeSet::from(["contents".to_owned()]));
 }
@@ -152,10 +155,100 @@ fn kubernetes_job_is_sound() {
         list.as_sequence().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
     let container = &pod["containers"][0];
+    // Who is nobody can write the reports.
+    assert_eq!(pod["securityContext"]["fsGroup"], container["securityContext"]["runAsUser"]);
     assert_eq!(names(&pod["volumes"]), names(&container["volumeMounts"]));
     // Every pod has its share.
     let pods = container["env"].as_sequence().unwrap().iter().find(|one| one["name"] == "CARNET_PODS").unwrap();
     assert_eq!(pods["value"].as_str().unwrap(), job["completions"].as_u64().unwrap().to_string());
+}
+
+/// The image of the recipes has what the steps start, under the names that a release has.
+#[test]
+fn the_image_of_the_recipes_holds_what_they_start() {
+    let page = fs::read_to_string(examples().join("image/README.md")).unwrap();
+    let table: String = page.lines().filter(|line| line.starts_with('|')).collect();
+    for (file, steps) in FILES {
+        for step in steps {
+            for program in started(&step_text(step)) {
+                assert!(
+                    table.contains(&format!("`{program}`")),
+                    "{file}: {step} starts {program}, which the image need not have"
+                );
+            }
+        }
+        // One name for the image in all of them; the pipeline that they replace has others.
+        if file == "gitlab/original.gitlab-ci.yml" {
+            continue;
+        }
+        let text = fs::read_to_string(examples().join(file)).unwrap();
+        let images = text.split("registry.example/tools/").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
+        assert!(images.into_iter().all(|image| matches!(image, "carnet:1" | "build:1")), "{file}");
+    }
+    let containerfile = fs::read_to_string(examples().join("image/Containerfile")).unwrap();
+    let krew = fs::read_to_string(root().join(".krew.yaml")).unwrap();
+    let asset = "carnet-{{ .TagName }}-linux-amd64.tar.gz";
+    assert!(krew.contains(asset));
+    let asset = asset.replace("{{ .TagName }}", "v${VERSION}").replace("amd64", "${TARGETARCH}");
+    assert!(containerfile.contains(&format!("COPY SHA256SUMS {asset} /release/\n")));
+    assert!(containerfile.contains(&format!("grep -qx \"{asset}: OK\"")), "the digest is asked for");
+    for member in ["carnet", "carnet-verify"] {
+        assert!(krew.contains(&format!("- from: {member}\n")));
+    }
+    assert!(containerfile.contains("-C /usr/local/bin carnet carnet-verify "), "side by side, on PATH");
+    let (judge, pipeline) = containerfile.split_once("FROM judge AS pipeline").unwrap();
+    assert!(["cosign", "buildah", "ca-certificates", "git"].iter().all(|name| pipeline.contains(name)));
+    // What judges is made without a network, and names no place to reach one.
+    assert!(!judge.contains("apt-get") && !judge.contains("://"), "{judge}");
+}
+
+/// Programs that a script starts; what a shell does itself is not among them.
+fn started(script: &str) -> BTreeSet<String> {
+    const OF_THE_SHELL: [&str; 17] = [
+        "set",
+        "case",
+        "esac",
+        "for",
+        "in",
+        "do",
+        "done",
+        "if",
+        "then",
+        "else",
+        "fi",
+        "exit",
+        "unset",
+        "continue",
+        "echo",
+        "bundle-id",
+        "policy-lock",
+    ];
+    let mut found = BTreeSet::new();
+    let mut rest = String::new();
+    let mut end: Option<&str> = None;
+    for line in script.lines() {
+        match end {
+            Some(mark) if line == mark => end = None,
+            // Inside a document only what `$(…)` starts.
+            Some(_) => {
+                rest.extend(line.split("$(").skip(1).filter(|after| !after.starts_with('(')).map(|after| format!("{after}\n")))
+            }
+            None => {
+                end = line.split_once("<<").map(|(_, mark)| mark);
+                rest += line;
+                // A line that goes on is one.
+                rest = rest.strip_suffix('\\').map_or_else(|| format!("{rest}\n"), str::to_owned);
+            }
+        }
+    }
+    for command in rest.replace("$((", " ").replace("$(", "\n").split(['\n', ';', '|', '&', ')', '{']) {
+        let is_program = |word: &&str| {
+            word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && word.starts_with(|c: char| c.is_ascii_lowercase())
+        };
+        found.extend(command.split_whitespace().next().filter(is_program).map(str::to_owned));
+    }
+    found.retain(|word| !OF_THE_SHELL.contains(&word.as_str()));
+    found
 }
 
 /// The pipeline with a key; the archive's rules are bound by its id.

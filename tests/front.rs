@@ -9,7 +9,7 @@ use std::{os::unix::fs::symlink, path::Path};
 
 use installed::{Ended, Installed, program, willing};
 
-const ARGUMENTS: [&str; 5] = ["verify", "a.tar", "--help", "-o", "x"];
+const ARGUMENTS: [&str; 5] = ["verify", "a.tar", "--no-color", "-o", "x"];
 
 fn run(installed: &Installed, path: &Path) -> Ended {
     installed.run_with("carnet", &ARGUMENTS, &[("PATH", path)])
@@ -18,7 +18,7 @@ fn run(installed: &Installed, path: &Path) -> Ended {
 #[test]
 fn the_verifier_beside_it_gets_the_arguments_as_they_are() {
     let installed = Installed::with_willing_verifier();
-    assert_eq!(run(&installed, installed.dir()).good(), "started: a.tar --help -o x\n");
+    assert_eq!(run(&installed, installed.dir()).good(), "started: a.tar --no-color -o x\n");
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn a_link_to_carnet_starts_the_verifier_beside_the_real_file() {
         let links = Installed::with_script("echo wrong");
         std::fs::remove_file(links.path("carnet")).unwrap();
         symlink(installed.path("carnet"), links.path(name)).unwrap();
-        let ended = links.run(name, &["verify", "a.tar", "--help", "-o", "x.json"]);
-        assert_eq!(ended.good(), "started: a.tar --help -o x.json\n", "{name}");
+        let ended = links.run(name, &["verify", "a.tar", "--no-color", "-o", "x.json"]);
+        assert_eq!(ended.good(), "started: a.tar --no-color -o x.json\n", "{name}");
     }
 }
 

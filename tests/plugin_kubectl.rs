@@ -5,21 +5,13 @@
 
 #[path = "plugin/installed.rs"]
 mod installed;
+#[path = "plugin/krew.rs"]
+mod krew;
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, io::Write, path::Path, process::Command};
 
 use installed::{Ended, Installed, program};
-
-fn tool(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin").join(name);
-    assert!(path.is_file(), "{} is missing: run .ci/setup tests", path.display());
-    path
-}
+use krew::tool;
 
 /// Runs kubectl with the directory of an installation on PATH, and no cluster.
 fn kubectl(installed: &Installed, words: &[&str]) -> Ended {
@@ -123,10 +115,7 @@ fn krew_installs_the_manifest_for_every_platform() {
     }
     for (os, arch) in [("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64")] {
         let root = tempfile::tempdir().unwrap();
-        let mut krew = Command::new(tool("krew"));
-        krew.env("KREW_ROOT", root.path()).env("KREW_OS", os).env("KREW_ARCH", arch).env("KREW_NO_UPGRADE_CHECK", "1");
-        krew.arg("install").arg("--manifest").arg(&manifest).arg("--archive").arg(&archive);
-        let ended = Ended::of(&krew.output().unwrap());
+        let ended = krew::install(root.path(), &manifest, &archive, &[("KREW_OS", os), ("KREW_ARCH", arch)]);
         assert_eq!(ended.status, Some(0), "{os} {arch}: {}", ended.err);
         let plugin = root.path().join("bin/kubectl-carnet");
         let run = |words: &[&str]| Ended::of(&Command::new(&plugin).env_clear().args(words).output().unwrap());

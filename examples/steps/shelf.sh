@@ -11,7 +11,7 @@ for archive in "$CARNET_SHELF"/*.carnet.tar; do
   ended=0
   carnet verify "$archive" --images "$CARNET_EXPECTED/$name.images.yaml" \
     --policy "$CARNET_EXPECTED/policy.yaml" ${CARNET_TRUST:-} \
-    --output "json=$CARNET_REPORTS/$name.json" --output summary || ended=$?
+    --output "json=$CARNET_REPORTS/$name.json" --output text || ended=$?
   echo "$name: status $ended"
   [ "$ended" -le "$status" ] || status=$ended
 done

@@ -33,6 +33,8 @@ const PAGE: u32 = 500;
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 /// Answers to one question: 5 million pods, more than clusters can have.
 const MAX_PAGES: usize = 10_000;
+/// Set where Kubernetes runs a container.
+const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 const GONE: u16 = 410;
 /// What an API that has too much to do says, and how long to wait before asking again.
 const BUSY: [u16; 3] = [429, 503, 504];
@@ -63,9 +65,11 @@ async fn config(args: &SourceArgs) -> Result<Config, ClusterError> {
     let kubeconfig = match kubeconfig {
         Ok(kubeconfig) => kubeconfig,
         Err(error) if args.kubeconfig.is_none() && args.context.is_none() && is_absent(&error) => {
-            return Config::incluster_env().map_err(|inside| {
-                let reason = format!("{}; and this is no pod: {}", chain(&error), chain(&inside));
-                ClusterError::Kubeconfig { name, reason }
+            return Config::incluster_env().map_err(|inside| match std::env::var_os(IN_A_POD) {
+                Some(_) => {
+                    ClusterError::Kubeconfig { name, reason: format!("there is none, and in this pod: {}", chain(&inside)) }
+                }
+                None => ClusterError::NoCluster,
             });
         }
         Err(error) => return Err(wrong(name, &error)),

@@ -24,7 +24,7 @@ use crate::{
     running::sum_up,
     shelf,
     source::{Looked, SourceArgs},
-    summary::Summaries,
+    summary::{MaxAge, Summaries},
     table,
 };
 
@@ -58,15 +58,15 @@ pub struct ImagesArgs {
 ///
 /// Every bundle that carries something that runs is judged again by carnet-verify, with
 /// the policy and the trust given here. A running image is covered when its image passed;
-/// failed when it did not; stale when a bundle of the same name carries another digest;
-/// else unknown.
+/// failed when it did not; stale when a bundle of the same name carries another digest, or
+/// a signed summary that covers it is too old; else unknown.
 #[derive(Args, Clone, Debug)]
 #[command(args_override_self = true)]
 #[command(
     after_help = "covered: the image passed, in a bundle that carnet-verify judged just now or by a signed summary. failed: it did \
-    not. stale: a bundle of the same name carries another digest. unknown: nothing covers what runs.\n\nExit status: 0 everything \
-    that runs is covered; 1 something is not; 2 could not look, nothing runs, or something is not covered and a bundle could \
-    not be judged."
+    not. stale: a bundle of the same name carries another digest, or the signed summary is older than --max-age. unknown: \
+    nothing covers what runs.\n\nExit status: 0 everything that runs is covered; 1 something is not; 2 could not look, nothing \
+    runs, or something is not covered and a bundle could not be judged."
 )]
 pub struct StatusArgs {
     /// Where to look
@@ -87,6 +87,10 @@ pub struct StatusArgs {
     /// Public key (PEM) that must have signed the summaries
     #[arg(long, value_name = "FILE", requires = "vsa", help_heading = SHELF)]
     vsa_key: Option<PathBuf>,
+    /// How long ago a summary may have been given, in days or hours such as 12h; an older one makes
+    /// its image stale. Bundles are judged now
+    #[arg(long, value_name = "AGE", default_value_t, requires = "vsa", help_heading = SHELF)]
+    max_age: MaxAge,
 
     /// How to write it
     #[arg(short, long, value_enum, default_value_t = StatusForm::Table)]
@@ -148,14 +152,15 @@ fn write_images(args: &ImagesArgs) -> Result<(), ClusterError> {
 fn write_status(args: &StatusArgs) -> Result<ExitCode, ClusterError> {
     let paths = shelf::paths(&args.bundles)?;
     let expected = args.images.as_deref().map(expected).transpose()?;
+    let now = args.flags.at().unwrap_or_else(Timestamp::now);
     let summaries = match &args.vsa_key {
-        Some(key) => Summaries::read(&args.vsa, key, Timestamp::now())?,
+        Some(key) => Summaries::read(&args.vsa, key, now)?,
         None => Summaries::default(),
     };
     let refused: Vec<_> =
         summaries.refused.iter().map(|(path, reason)| format!("{} does not count: {reason}", path.display())).collect();
     let looked = look(&args.source)?;
-    let shelf = Shelf { paths, images: expected, flags: &args.flags, summaries };
+    let shelf = Shelf { paths, images: expected, flags: &args.flags, summaries, max_age: args.max_age, now };
     let status = shelf.compare(sum_up(looked.found.uses))?;
     print(&match args.output {
         StatusForm::Json => pretty(&status.document(&looked.place)),

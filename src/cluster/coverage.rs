@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use carnet_bundle::Digest;
 use carnet_import::verifier::Verifier;
 use carnet_policy::Images;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::{
     judge::{Outcome, Relaxation, Verdict, judge},
     running::Running,
     shelf::{Carried, Part, Shelved},
-    summary::{Summaries, Summary},
+    summary::{MaxAge, Summaries, Summary},
 };
 
 /// How a running image stands; the worst first.
@@ -24,7 +25,7 @@ use crate::{
 pub(crate) enum State {
     /// A bundle or summary is about what runs, and it does not pass.
     Failed,
-    /// There is a bundle for this name, of another digest.
+    /// There is a bundle for this name, of another digest; or what runs passed too long ago.
     Stale,
     /// Nothing is known about what runs.
     Unknown,
@@ -74,6 +75,8 @@ pub(crate) struct Status {
     pub(crate) bundles: Vec<Judged>,
     /// What could not be looked at.
     pub(crate) problems: Vec<String>,
+    /// How long ago a summary may have been given.
+    max_age: MaxAge,
 }
 
 /// The shelf with everything that it is judged by.
@@ -86,6 +89,10 @@ pub(crate) struct Shelf<'a> {
     pub(crate) flags: &'a VerifyFlags,
     /// Signed summaries.
     pub(crate) summaries: Summaries,
+    /// How long ago they may have been given.
+    pub(crate) max_age: MaxAge,
+    /// When that is asked.
+    pub(crate) now: Timestamp,
 }
 
 impl Shelf<'_> {
@@ -97,7 +104,7 @@ impl Shelf<'_> {
     /// Returns a [`ClusterError`] when the verifier cannot be started at all.
     pub(crate) fn compare(self, running: Vec<Running>) -> Result<Status, ClusterError> {
         let digests: BTreeSet<Digest> = running.iter().filter_map(Running::digest).copied().collect();
-        let mut status = Status { rows: Vec::new(), bundles: Vec::new(), problems: Vec::new() };
+        let mut status = Status { rows: Vec::new(), bundles: Vec::new(), problems: Vec::new(), max_age: self.max_age };
         let mut verifier = None;
         for path in &self.paths {
             let bundle = match Shelved::open(path) {
@@ -148,25 +155,26 @@ impl Shelf<'_> {
             || bundles.iter().enumerate().flat_map(|(at, one)| one.bundle.images.iter().map(move |image| (at, one, image)));
         let holders: Vec<(usize, &Judged, &Carried)> = images().filter(|(_, _, image)| image.part(digest).is_some()).collect();
         let part = holders.first().and_then(|(_, _, image)| image.part(digest));
-        let (mut failed, mut silent) = (None, None);
+        let (mut passed, mut failed, mut silent) = (None, None, None);
         for (at, judged, image) in &holders {
             match judged.verdict.as_ref().map(|verdict| verdict.outcome(image, digest)) {
-                Some(Outcome::Passed) => return (State::Covered, part, Some(By::Bundle(*at)), String::new()),
+                Some(Outcome::Passed) => passed = passed.or(Some(*at)),
                 Some(Outcome::Failed(reason)) => failed = failed.or(Some((*at, reason))),
                 Some(Outcome::NotExpected) => silent = silent.or(Some((*at, "no component of the list of images expects it"))),
                 None => silent = silent.or(Some((*at, "there is no verdict on the bundle that carries it"))),
             }
         }
-        // Today's verdict weighs more than one of another day.
+        // What speaks against an image may be in one bundle alone. Today's verdict weighs
+        // more than one of another day.
         if let Some((at, reason)) = failed {
             return (State::Failed, part, Some(By::Bundle(at)), reason);
         }
+        if let Some(at) = passed {
+            return (State::Covered, part, Some(By::Bundle(at)), String::new());
+        }
         if let Some(summary) = self.summary(digest, &holders) {
-            let time = summary.statement.time;
-            return match summary.statement.passed {
-                true => (State::Covered, part, Some(By::Summary(summary)), format!("as of {time}")),
-                false => (State::Failed, part, Some(By::Summary(summary)), format!("it failed as of {time}")),
-            };
+            let (state, reason) = self.weigh(&summary);
+            return (state, part, Some(By::Summary(summary)), reason);
         }
         if let Some((at, reason)) = silent {
             return (State::Unknown, part, Some(By::Bundle(at)), reason.to_owned());
@@ -174,6 +182,18 @@ impl Shelf<'_> {
         match images().find(|(_, _, image)| running.names().any(|name| image.is_called(name))) {
             Some((at, _, image)) => (State::Stale, None, Some(By::Bundle(at)), format!("the bundle carries {}", image.digest)),
             None => (State::Unknown, None, None, "no bundle carries it".to_owned()),
+        }
+    }
+
+    /// How an image stands by a summary of another day. A pass grows old; a failure does not.
+    fn weigh(&self, summary: &Summary) -> (State, String) {
+        let time = summary.statement.time;
+        match summary.statement.passed {
+            false => (State::Failed, format!("it failed as of {time}")),
+            true if self.max_age.is_exceeded(time, self.now) => {
+                (State::Stale, format!("it passed as of {time}, longer ago than {} (--max-age)", self.max_age))
+            }
+            true => (State::Covered, format!("as of {time}")),
         }
     }
 
@@ -249,6 +269,7 @@ impl Status {
                     "path": summary.path.display().to_string(),
                     "subject": summary.statement.subject,
                     "timeVerified": summary.statement.time.to_string(),
+                    "maxAge": self.max_age.to_string(),
                 });
             }
             None => {}

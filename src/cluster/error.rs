@@ -89,6 +89,9 @@ pub(crate) enum ClusterError {
         /// Why not.
         reason: String,
     },
+    /// Neither a kubeconfig nor a pod.
+    #[error("no cluster is named: there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod")]
+    NoCluster,
     /// Nothing on the shelf.
     #[error("no bundle in {}", .0.display())]
     NoBundles(PathBuf),
@@ -166,13 +169,18 @@ impl ClusterError {
             Self::Api { .. } | Self::Junk { .. } => "look with `kubectl get pods` at the same context",
             Self::Bundle { .. } => "give archives that `carnet export` wrote, or take this file off the shelf",
             Self::Changed { .. } => "run this again when nobody writes the file",
-            Self::Client(_) | Self::Kubeconfig { .. } => "give --kubeconfig and --context as kubectl knows them, or -f FILE",
+            Self::Client(_) | Self::NoCluster => "give --kubeconfig and --context as kubectl knows them, or -f FILE",
+            Self::Kubeconfig { .. } => {
+                "`kubectl config get-contexts` lists what --context can name; -f FILE looks at files instead"
+            }
             Self::Document { .. } => "give manifests, or what `kubectl get pods -o json` printed",
             Self::Forbidden { .. } => "ask for a role with the verb list on the resource pods; -n NAMESPACE needs less than -A",
             Self::Images(_) => "correct the list of images",
             Self::Key { .. } => "give a public key in PEM",
             Self::NoBundles(_) => "give archives, unpacked archives, or a directory that holds some",
-            Self::Nothing(_) => "look with `kubectl get pods`; -n, -A and -l say which pods are meant",
+            Self::Nothing(_) => {
+                "look with `kubectl get pods`; -n, -A and -l say which pods are meant, and -f takes manifests of pods"
+            }
             Self::NoVerdict(_) => "run carnet-verify on it with the same flags",
             Self::Read { .. } => "check the path",
             Self::Report { .. } => "install carnet and carnet-verify of one release into one directory",

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use carnet_verify::VerifyArgs;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use jiff::Timestamp;
 
 /// Everything that says by what a bundle is judged. What is not here is about one
 /// archive, about reports, or about lists of images.
@@ -44,12 +45,20 @@ const PASSED_ON: [&str; 31] = [
 /// The words of a command line that are meant for `carnet-verify`, read by its own
 /// definition, so that what it would refuse is refused here.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct VerifyFlags(Vec<OsString>);
+pub(crate) struct VerifyFlags {
+    words: Vec<OsString>,
+    at: Option<Timestamp>,
+}
 
 impl VerifyFlags {
     /// The flags as they are handed over.
     pub(crate) fn as_words(&self) -> &[OsString] {
-        &self.0
+        &self.words
+    }
+
+    /// The time that freshness is measured at (`--at`), here as in carnet-verify.
+    pub(crate) fn at(&self) -> Option<Timestamp> {
+        self.at
     }
 }
 
@@ -85,9 +94,10 @@ impl FromArgMatches for VerifyFlags {
             for value in matches.get_raw_occurrences(id).into_iter().flatten().flatten() {
                 let mut word = OsString::from(format!("--{long}="));
                 word.push(value);
-                self.0.push(word);
+                self.words.push(word);
             }
         }
+        self.at = matches.get_one::<Timestamp>("at").copied().or(self.at);
         Ok(())
     }
 }

@@ -59,8 +59,10 @@ impl Found {
             kind => kind,
         };
         if let Some(kind) = kind.strip_suffix("List").filter(|_| object.get("items").is_some()) {
-            if depth > 0 {
-                list(object, "items").for_each(|item| self.add_nested(item, kind, depth - 1));
+            match depth {
+                // What is not read is named, or an image would be missing in silence.
+                0 => _ = self.others.insert(format!("{kind}List in lists too deep")),
+                _ => list(object, "items").for_each(|item| self.add_nested(item, kind, depth - 1)),
             }
             return;
         }
@@ -99,6 +101,15 @@ mod tests {
         let mut found = Found::default();
         documents(text.as_bytes()).unwrap().iter().for_each(|object| found.add(object));
         found
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_named() {
+        let pod = r#"{"kind":"Pod","spec":{"containers":[{"image":"a:1"}]}}"#.to_owned();
+        let nested = |depth| (0..depth).fold(pod.clone(), |inner, _| format!(r#"{{"kind":"List","items":[{inner}]}}"#));
+        let seen = |text: &str| (found(text).uses.len(), found(text).others.into_iter().collect::<Vec<_>>());
+        assert_eq!(seen(&nested(2)), (1, vec![]));
+        assert_eq!(seen(&nested(9)), (0, vec!["List in lists too deep".to_owned()]));
     }
 
     #[test]

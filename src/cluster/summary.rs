@@ -6,13 +6,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use carnet_bundle::{Digest, json};
 use carnet_evidence::{PublicKey, Rules, Signer, TrustRoot, Verifier, claimed_subjects, from_loose_file};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{error::ClusterError, judge::Relaxation};
@@ -50,6 +51,18 @@ pub(crate) struct Summary {
     /// What it says.
     pub(crate) statement: Statement,
 }
+
+/// How long ago a summary may have been given, in hours.
+///
+/// The policy, the keys and what is known of an image move on, and a summary does not:
+/// without a limit it would cover for as long as its key is given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct MaxAge(u32);
+
+/// Why a text is no age.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("want a number of days or hours above 0, such as 30d or 12h")]
+pub(crate) struct AgeError;
 
 /// Summaries whose signatures were verified: the newest for each digest.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +118,7 @@ impl Summaries {
             return self.refuse(path, format!("it is of the verifier {:?}, want {VERIFIER:?}", statement.verifier));
         }
         if statement.time > now {
-            return self.refuse(path, format!("it is of {}, which is in the future", statement.time));
+            return self.refuse(path, format!("it is of {}, which is in the future: now is {now}", statement.time));
         }
         let summary = Summary { path: path.to_owned(), statement };
         let known = self.by_digest.get(&summary.statement.subject).map(|known| &known.statement);
@@ -118,6 +131,44 @@ impl Summaries {
 
     fn refuse(&mut self, path: &Path, reason: String) {
         self.refused.push((path.to_owned(), reason));
+    }
+}
+
+impl MaxAge {
+    /// Whether a summary of `time` is older.
+    pub(crate) fn is_exceeded(self, time: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(time) > SignedDuration::from_hours(i64::from(self.0))
+    }
+}
+
+impl Default for MaxAge {
+    /// Thirty days: an image that nobody judges once a month is one that nobody looks at.
+    fn default() -> Self {
+        Self(30 * 24)
+    }
+}
+
+impl fmt::Display for MaxAge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 % 24 {
+            0 => write!(formatter, "{}d", self.0 / 24),
+            _ => write!(formatter, "{}h", self.0),
+        }
+    }
+}
+
+impl FromStr for MaxAge {
+    type Err = AgeError;
+
+    /// As the trust policy writes ages: a number and `d` (24 hours) or `h`.
+    fn from_str(text: &str) -> Result<Self, AgeError> {
+        let (number, hours) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+            (Some(number), _) => (number, 24),
+            (None, Some(number)) => (number, 1),
+            (None, None) => return Err(AgeError),
+        };
+        let number: u32 = number.parse().map_err(|_| AgeError)?;
+        number.checked_mul(hours).filter(|hours| *hours > 0).map(Self).ok_or(AgeError)
     }
 }
 
@@ -155,4 +206,28 @@ fn read(path: &Path) -> Result<Vec<u8>, ClusterError> {
         return Err(error(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_FILE} bytes"))));
     }
     fs::read(path).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_those_of_the_trust_policy() {
+        for (text, hours, again) in [("30d", 720, "30d"), ("1h", 1, "1h"), ("48h", 48, "2d"), ("36h", 36, "36h")] {
+            let age: MaxAge = text.parse().unwrap();
+            assert_eq!((age, age.to_string().as_str()), (MaxAge(hours), again), "{text}");
+        }
+        for text in ["", "d", "0d", "0h", "7", "-1d", "1.5d", "1w", "1m", "30 d", "4294967295d", "never"] {
+            assert_eq!(text.parse::<MaxAge>(), Err(AgeError), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_exceeded_after_it_and_not_at_it() {
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        let is_old = |time: &str| MaxAge(24).is_exceeded(time.parse().unwrap(), now);
+        assert!(!is_old("2026-11-24T12:00:00Z") && !is_old("2026-11-25T12:00:00Z"));
+        assert!(is_old("2026-11-24T11:59:59.999Z") && is_old("1970-01-01T00:00:00Z"));
+    }
 }

@@ -17,7 +17,10 @@ use carnet_registry::testing::{Behaviour, Content, TestingRegistry};
 use clap::Args;
 use include_dir::{Dir, include_dir};
 
-use crate::usage::complain;
+use crate::{
+    usage::{self, complain},
+    verifier::{self, StartError},
+};
 
 static IMAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../testdata/layouts/local-sigstore/app");
 static TRUSTED_ROOT: &str = include_str!("../../testdata/trust/local-sigstore/trusted_root.json");
@@ -50,6 +53,9 @@ pub fn run(args: &DemoArgs) -> ExitCode {
     match tour(&args.dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(error) = error.downcast_ref::<StartError>() {
+                return usage::fail(&error.to_string(), error.hint());
+            }
             complain(&format!("carnet: error: {error:#}"));
             complain("hint: the files of the tour so far are kept; run the printed commands one by one");
             ExitCode::from(2)
@@ -58,6 +64,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 fn tour(dir: &Path) -> anyhow::Result<()> {
+    // Half a tour helps nobody.
+    verifier::located()?;
     let stage = Stage::set(dir)?;
     say("1. The near side: a registry holds a signed image, and everything is collected into one archive.");
     let registry = stage.serve()?;
@@ -120,7 +128,7 @@ impl<'a> Stage<'a> {
         say(&format!("$ {program} {}", arguments.join(" ")));
         let path = self.programs.join(format!("{program}{}", env::consts::EXE_SUFFIX));
         let status = Command::new(&path).args(arguments).current_dir(self.dir).status();
-        let status = status.with_context(|| format!("cannot start {}; build the whole workspace first", path.display()))?;
+        let status = status.with_context(|| format!("cannot start {}", path.display()))?;
         match status.code() {
             Some(code) if code == want => {
                 say(&format!("(exit status {code})\n"));

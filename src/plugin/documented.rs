@@ -32,10 +32,17 @@ pub struct ManArgs {
 /// The whole command line: `verify` has the flags of carnet-verify, which reads
 /// them itself.
 pub fn definition(persona: Persona) -> clap::Command {
-    front::definition(persona).mut_subcommand("verify", |verify| {
+    let mut front = front::definition(persona);
+    let place = front.get_subcommands().take_while(|command| command.get_name() != "verify").count();
+    if let Some(verify) = front.find_subcommand_mut("verify") {
         let about = verify.get_about().cloned().unwrap_or_default();
-        VerifyArgs::definition().name("verify").about(about)
-    })
+        let examples = verify.get_after_help().cloned().unwrap_or_default();
+        let whole = VerifyArgs::definition();
+        let status = whole.get_after_help().cloned().unwrap_or_default();
+        let whole = whole.name("verify").about(about).display_order(place);
+        *verify = whole.after_help(format!("{examples}\n\n{status}"));
+    }
+    front
 }
 
 /// Runs `carnet completion`: prints the script for the program by whose name it was

@@ -5,7 +5,7 @@
 
 use std::{env, ffi::OsString, iter, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     answer,
@@ -14,6 +14,7 @@ use crate::{
     demo::{self, DemoArgs},
     dialect, docker,
     documented::{self, CompletionArgs, ManArgs},
+    examples,
     inspect::{self, InspectArgs, TreeArgs},
     install::{self, InstallArgs},
     persona::{Call, Persona},
@@ -108,14 +109,28 @@ pub fn main() -> ExitCode {
 
 fn command(persona: Persona, words: Vec<OsString>) -> ExitCode {
     let words = match dialect::translate(persona, words) {
-        Ok(words) => iter::once(persona.called().into()).chain(words),
+        Ok(words) => words,
         Err(error) => return usage::fail(&error.to_string(), "leave the flag out"),
     };
-    let parsed = definition(persona).try_get_matches_from(words).and_then(|matches| Front::from_arg_matches(&matches));
+    let line = || iter::once(persona.called().into()).chain(words.iter().cloned());
+    // With the flags of carnet-verify, whose command line this one hands on: what it
+    // would refuse is refused under the name that was typed, and help is shown.
+    let whole = documented::definition(persona).try_get_matches_from(line());
+    let parsed = match whole {
+        // Which version it is, the verifier says itself.
+        Err(error) if error.kind() != ErrorKind::DisplayVersion && !is_conformance(&words) => Err(error),
+        _ => definition(persona).try_get_matches_from(line()).and_then(|matches| Front::from_arg_matches(&matches)),
+    };
     match parsed {
         Ok(front) => run(front.command, persona),
-        Err(error) => usage::refuse(&error, persona),
+        Err(error) => usage::refuse(&error, &words, persona),
     }
+}
+
+/// Whether it is the protocol of Sigstore's conformance suite, which carnet-verify
+/// speaks beside its own command line.
+fn is_conformance(words: &[OsString]) -> bool {
+    matches!(words, [verify, conformance, ..] if verify == "verify" && conformance == "conformance")
 }
 
 fn run(command: Command, persona: Persona) -> ExitCode {
@@ -145,8 +160,9 @@ fn run(command: Command, persona: Persona) -> ExitCode {
 /// The command line as clap sees it, under the name that the user typed.
 pub fn definition(persona: Persona) -> clap::Command {
     let command = Front::command().bin_name(persona.called());
-    match persona {
+    let command = match persona {
         Persona::Cosign => command.after_help(OF_COSIGN),
         Persona::Carnet | Persona::Docker | Persona::Kubectl => command,
-    }
+    };
+    examples::shown(command, persona)
 }

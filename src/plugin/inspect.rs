@@ -10,11 +10,10 @@ use carnet_bundle::{Attachment, Limits, Opened, open};
 use carnet_verify::{
     disk::open_container,
     inspect::{Attached, Overview, tree as render_tree},
-    report::escape_line,
 };
 use clap::{Args, ValueEnum};
 
-use crate::usage::complain;
+use crate::usage;
 
 /// Arguments of `carnet inspect`.
 #[derive(Args, Debug)]
@@ -93,9 +92,10 @@ fn show(archive: &Path, render: impl Fn(&Opened) -> String) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&format!("carnet: error: {}", escape_line(&format!("{}: {error}", archive.display()))));
-            complain("hint: give an archive that `carnet export` wrote, or the directory it was unpacked to");
-            ExitCode::from(2)
+            let (name, reason) = (archive.display().to_string(), error.to_string());
+            // What cannot be read names its path itself.
+            let message = if reason.contains(&name) { reason } else { format!("{name}: {reason}") };
+            usage::fail(&message, "give an archive that `carnet export` wrote, or the directory it was unpacked to")
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is said about a command line that is none.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
 };
@@ -8,7 +9,7 @@ use std::{
 use carnet_verify::report::escape_line;
 use clap::error::ErrorKind;
 
-use crate::persona::Persona;
+use crate::{mistake, persona::Persona};
 
 /// Says a line on stderr. Nobody is left to be told when that fails.
 pub(crate) fn complain(line: &str) {
@@ -29,9 +30,9 @@ pub(crate) fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// `--help` and `--version` are no errors; of an error, what is wrong and clap's
-/// tip are said, the rest is in `--help`.
-pub(crate) fn refuse(error: &clap::Error, persona: Persona) -> ExitCode {
+/// `--help` and `--version` are no errors; of an error, what is wrong is said, and what
+/// is likely meant. The rest is in `--help`.
+pub(crate) fn refuse(error: &clap::Error, words: &[OsString], persona: Persona) -> ExitCode {
     let text = error.to_string();
     if !error.use_stderr() {
         return print(&format!("{}\n", text.trim_end()));
@@ -42,8 +43,8 @@ pub(crate) fn refuse(error: &clap::Error, persona: Persona) -> ExitCode {
     }
     let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let first = paragraphs.next().unwrap_or_default();
-    let tip = paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
-    let called = persona.called();
-    let tip = tip.unwrap_or_else(|| format!("`{called} --help` and `{called} export --help` list every flag"));
-    fail(first.strip_prefix("error: ").unwrap_or(&first), &tip)
+    let tip = || paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
+    let hint = mistake::advice(error, words, persona).or_else(tip);
+    let hint = hint.unwrap_or_else(|| mistake::fallback(words, persona));
+    fail(first.strip_prefix("error: ").unwrap_or(&first), &hint)
 }
