@@ -88,13 +88,18 @@ impl Layout {
 
     /// An index of one image and BuildKit's statement about `subject`.
     fn build(signed_index: bool, subject: impl Fn(&str) -> String) -> Self {
+        Self::build_named("app", signed_index, subject)
+    }
+
+    /// The same where the statement calls its subject `name`.
+    fn build_named(name: &str, signed_index: bool, subject: impl Fn(&str) -> String) -> Self {
         let mut layout = Self::new();
         let mut image = layout.manifest(&[]);
         image["platform"] = json!({"architecture": "amd64", "os": "linux"});
         let digest = image["digest"].as_str().unwrap().to_owned();
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v0.1",
-            "subject": [{"name": "app", "digest": {"sha256": subject(digest.trim_start_matches("sha256:"))}}],
+            "subject": [{"name": name, "digest": {"sha256": subject(digest.trim_start_matches("sha256:"))}}],
             "predicateType": PROVENANCE, "predicate": {"built": true},
         });
         let mut layer = layout.blob("application/vnd.in-toto+json", statement.to_string().as_bytes());
@@ -169,4 +174,20 @@ fn a_statement_of_an_unsigned_index_or_about_another_image_does_not_count() {
     let elsewhere = Layout::build(true, |_| Digest::of(b"another image").to_hex());
     let (attested, report) = elsewhere.is_attested(ACCEPT);
     assert!(!attested && codes(&report).contains(&"subject-mismatch"), "{report:#}");
+}
+
+#[test]
+fn a_statement_names_the_repository_where_the_trust_policy_compares_names() {
+    let compare = "apiVersion: carnet/v0\nkind: TrustPolicy\n\
+                   attestations: {buildkit: accept-when-index-signed, subjectName: match}\n";
+    for (name, want) in [
+        ("pkg:docker/registry.example/org/app@v1?platform=linux%2Famd64", true),
+        ("pkg:docker/registry.example/org/other@v1?platform=linux%2Famd64", false),
+        ("pkg:docker/registry.example/org/app@v1?repository_url=elsewhere.example", false),
+        ("app", false),
+    ] {
+        let (attested, report) = Layout::build_named(name, true, str::to_owned).is_attested(compare);
+        assert_eq!(attested, want, "{name}: {report:#}");
+        assert_eq!(codes(&report).contains(&"repository-mismatch"), !want, "{name}: {report:#}");
+    }
 }

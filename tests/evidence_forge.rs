@@ -154,6 +154,9 @@ fn rules(value: &Value) -> Rules {
     if let Some(threshold) = value["logThreshold"].as_u64() {
         rules.log_threshold = usize::try_from(threshold).unwrap();
     }
+    if let Some(threshold) = value["timeThreshold"].as_u64() {
+        rules.time_threshold = usize::try_from(threshold).unwrap();
+    }
     if value["requireInclusionProof"] == json!(true) {
         rules.require_inclusion_proof = true;
     }

@@ -48,6 +48,33 @@ fn a_trust_policy_asks_for_more() {
     }
 }
 
+/// A key has no certificate: what is asked of one must not be met by its absence.
+#[test]
+fn a_key_does_not_pass_where_a_trust_policy_asks_for_a_certificate() {
+    let by_key = || Stage::of_key("local-sigstore/key-legacy-tlog", "trust/local-sigstore/demo.pub").root(LOCAL_ROOT);
+    let unused = "certificate-rules-unused";
+    let plain = by_key().policy("certificates: {sctThreshold: 1}\n").judge();
+    plain.assert(0, "");
+    assert!(!plain.has(unused));
+    for (members, key) in [
+        ("certificates: {extensions: {sourceRepositoryURI: https://gitlab.local/demo/app}}\n", "certificates.extensions"),
+        ("certificates: {sctThreshold: 2}\n", "certificates.sctThreshold"),
+    ] {
+        let ended = by_key().policy(members).judge();
+        ended.assert(2, "");
+        assert!(ended.said.contains(key) && ended.said.contains("the signer is a key"), "{}", ended.said);
+    }
+    let pin = digest(LOCAL_ROOT);
+    let members = format!("trustRoot: {{digest: {pin}}}\ncertificates: {{sctThreshold: 0, regExp: anchored}}\n");
+    let ended = by_key().policy(&members).judge();
+    ended.assert(0, unused);
+    let said = ended.report["carnet"]["findings"].to_string();
+    assert!(said.contains("certificates.sctThreshold, certificates.regExp: no effect"), "{said}");
+    // With an identity they have.
+    let keyless = Stage::of("local-sigstore/keyless-legacy", MAIN).root(LOCAL_ROOT).policy(&members).judge();
+    assert!(!keyless.has(unused), "{:?}", keyless.codes);
+}
+
 #[test]
 fn a_repository_is_compared_as_the_trust_policy_says() {
     for (members, status) in [

@@ -9,6 +9,7 @@
 
 use carnet_evidence::{
     Identity, KeyScheme, PublicKey, RepositoryRule, Requirements, Signer, TrustPolicy, TrustPolicyError, TrustRoot, TrustSource,
+    Verifier, VerifierError,
     trust_policy::{Age, Buildkit, Notation, Scope, Weight},
 };
 use serde_json::{Value, json};
@@ -109,6 +110,32 @@ fn a_key_has_rules_of_its_own() {
     assert_eq!(rules.key_window.to_string(), "from 2025-01-01T00:00:00Z to 2026-12-31T23:59:59Z");
     // Another signer is not touched by it.
     assert_eq!(policy.rules(signer()).unwrap().log_threshold, 1);
+}
+
+#[test]
+fn a_key_is_no_answer_to_what_is_asked_of_certificates() {
+    let pem = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/trust/local-sigstore/demo.pub")).unwrap();
+    let key = Signer::Key(PublicKey::from_pem(&pem).unwrap());
+    let verifier = |members: &Value, signer: &Signer| {
+        let rules = parse(members).unwrap().rules(signer.clone()).unwrap();
+        Verifier::new(TrustRoot::public_good().unwrap(), rules, "2026-11-25T12:00:00Z".parse().unwrap()).map(|_| ())
+    };
+    for (members, name) in [
+        (json!({"certificates": {"extensions": {"buildTrigger": "push"}}}), "certificates.extensions"),
+        (json!({"certificates": {"sctThreshold": 2}}), "certificates.sctThreshold"),
+    ] {
+        assert_eq!(verifier(&members, &key), Err(VerifierError::NotOfAKey(name)), "{members}");
+        assert_eq!(verifier(&members, &signer()), Ok(()), "{members}");
+    }
+    let members = json!({
+        "trustRoot": {"digest": DIGEST},
+        "certificates": {"regExp": "anchored", "sctThreshold": 0, "issuerWhereAbsent": "https://fulcio.example"},
+    });
+    assert_eq!(verifier(&members, &key), Ok(()));
+    let policy = parse(&members).unwrap();
+    let unused = ["certificates.sctThreshold", "certificates.regExp", "certificates.issuerWhereAbsent"];
+    assert_eq!(policy.without_effect(&key), unused);
+    assert!(policy.without_effect(&signer()).is_empty() && parse(&json!({})).unwrap().without_effect(&key).is_empty());
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub(crate) const TIMESTAMPS: usize = 32;
 pub(crate) const SUBJECTS: usize = 1_024;
 /// Signatures of one envelope that is stored by itself; real ones have one or two.
 pub(crate) const SIGNATURES: usize = 16;
+/// The longest statement whose predicate is kept as a tree from one step to the next;
+/// of a longer one it is made anew where it is asked about.
+pub(crate) const KEPT_PREDICATE: usize = 16 * 1024;
 /// Digests of one subject.
 pub(crate) const SUBJECT_DIGESTS: usize = 32;
 /// Certificates beside the leaf; real chains have at most three.

@@ -206,6 +206,20 @@ impl Certificate {
         (usages.map(|list| list.0.iter().map(ToString::to_string).collect()).unwrap_or_default(), extension.critical)
     }
 
+    /// Whether the extended key usage names this one, given as DER content.
+    pub(crate) fn is_for(&self, usage: &[u8]) -> bool {
+        let names = |value: &[u8]| {
+            let mut usages = Reader::new(der::single(value, der::SEQUENCE)?.content);
+            let mut found = false;
+            // One that cannot be read makes the list unreadable.
+            while !usages.is_empty() {
+                found |= usages.expect(der::OID)?.content == usage;
+            }
+            Some(found)
+        };
+        self.extension(EXTENDED_KEY_USAGE).and_then(names).unwrap_or(false)
+    }
+
     /// SubjectKeyIdentifier as hex; empty when absent.
     pub(crate) fn subject_key_id(&self) -> Vec<u8> {
         let value = self.extension(SUBJECT_KEY_ID).and_then(|value| der::single(value, der::OCTET_STRING));

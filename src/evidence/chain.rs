@@ -82,12 +82,14 @@ pub(crate) fn find_path(
             "the certificate may not sign data: it is an authority or its key usage forbids it".into(),
         ));
     }
-    if !leaf.extended_key_usage().0.iter().any(|oid| oid == usage.oid) {
+    if !leaf.is_for(usage.der) {
         return Err(NoPath::Untrusted(format!("the certificate is not for usage {}", usage.oid)));
     }
+    let leaf_der = CertificateDer::from(leaf.as_der());
+    let end_entity = EndEntityCert::try_from(&leaf_der).map_err(|e| NoPath::Untrusted(e.to_string()))?;
     let mut reason = NoPath::Untrusted("the trust root lists no certificate authority".to_owned());
     for authority in authorities {
-        match path_to(leaf, extra, authority, usage, time) {
+        match path_to((leaf, &end_entity), extra, authority, usage, time) {
             Ok(path) if authority.window.contains(time) => return Ok(path),
             Ok(_) => {
                 let (name, window) = (&authority.name, authority.window);
@@ -100,7 +102,13 @@ pub(crate) fn find_path(
     Err(reason)
 }
 
-fn path_to(leaf: &Certificate, extra: &[Vec<u8>], authority: &Authority, usage: Usage, time: Timestamp) -> Result<Path, NoPath> {
+fn path_to(
+    (leaf, end_entity): (&Certificate, &EndEntityCert<'_>),
+    extra: &[Vec<u8>],
+    authority: &Authority,
+    usage: Usage,
+    time: Timestamp,
+) -> Result<Path, NoPath> {
     let untrusted = |reason: String| NoPath::Untrusted(format!("authority {}: {reason}", authority.name));
     let Some((anchor, between)) = authority.chain.split_last() else {
         return Err(untrusted("no certificate".to_owned()));
@@ -116,8 +124,6 @@ fn path_to(leaf: &Certificate, extra: &[Vec<u8>], authority: &Authority, usage: 
     let trust_anchor = anchor_from_trusted_cert(&anchor_der).map_err(|e| untrusted(e.to_string()))?;
     let configured = between.iter().filter(|cert| cert.as_der() != leaf.as_der()).map(Certificate::as_der);
     let intermediates: Vec<_> = configured.chain(extra.iter().map(Vec::as_slice)).map(CertificateDer::from).collect();
-    let leaf_der = CertificateDer::from(leaf.as_der());
-    let end_entity = EndEntityCert::try_from(&leaf_der).map_err(|e| untrusted(e.to_string()))?;
     let seconds = u64::try_from(time.as_second()).map_err(|_| untrusted("time before 1970".to_owned()))?;
     let path = end_entity
         .verify_for_usage(

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     budget, codes,
     encoding::{base64_standard, pem_single},
+    fields::member_at,
     public_key::KeyAlgorithm,
     signed::Refusal,
 };
@@ -127,7 +128,7 @@ fn dsse_v001(spec: &Value) -> Result<EntryBody, Refusal> {
 fn intoto_v001(spec: &Value) -> Result<EntryBody, Refusal> {
     let mut hashes = vec![hex_hash(spec, "/content/hash", Hashed::Envelope)?];
     // Entries of 2021 have none.
-    if spec.pointer("/content/payloadHash").is_some_and(|value| !value.is_null()) {
+    if member_at(spec, "/content/payloadHash").is_some_and(|value| !value.is_null()) {
         hashes.push(hex_hash(spec, "/content/payloadHash", Hashed::Payload)?);
     }
     let signers = vec![Signer { signature: None, verifier: pem(spec, "/publicKey")?, details: None }];
@@ -157,7 +158,7 @@ fn hashedrekord_v002(spec: &Value) -> Result<EntryBody, Refusal> {
     Ok(EntryBody {
         hashes: vec![named_hash(spec, "/data", Hashed::SignedBytes)?],
         signers: vec![raw_signer(spec, "/signature/content", "/signature/verifier")?],
-        is_prehashed: spec.pointer("/signature/verifier/keyDetails").and_then(Value::as_str) == Some("PKIX_ED25519_PH"),
+        is_prehashed: member_at(spec, "/signature/verifier/keyDetails").and_then(Value::as_str) == Some("PKIX_ED25519_PH"),
     })
 }
 
@@ -211,7 +212,7 @@ fn signers(spec: &Value, pointer: &str, read: impl Fn(&Value) -> Result<Signer, 
 }
 
 fn member<'v>(spec: &'v Value, pointer: &str) -> Result<&'v Value, Refusal> {
-    spec.pointer(pointer).ok_or_else(|| mismatch(format!("log entry body: no {pointer}")))
+    member_at(spec, pointer).ok_or_else(|| mismatch(format!("log entry body: no {pointer}")))
 }
 
 fn text<'v>(spec: &'v Value, pointer: &str) -> Result<&'v str, Refusal> {

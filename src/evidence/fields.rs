@@ -142,6 +142,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The member at `/name/name…` below `value`: a JSON pointer of plain names, without the
+/// copies that [`Value::pointer`] makes of each.
+pub(crate) fn member_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, name| value.get(name))
+}
+
 /// Parses a decimal integer in its only form: digits, no leading zero.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
@@ -184,6 +190,14 @@ mod tests {
         ] {
             let error = Fields::new(&value, "entry", &["logIndex"]).err().unwrap().to_string();
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_found_where_a_json_pointer_finds_it() {
+        let value = json!({"a": {"b": [{"c": 1}], "": 2}, "b": null});
+        for pointer in ["", "/a", "/a/b", "/a/b/c", "/a/", "/b", "/b/c", "/c"] {
+            assert_eq!(member_at(&value, pointer), value.pointer(pointer), "{pointer}");
         }
     }
 

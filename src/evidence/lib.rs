@@ -71,6 +71,7 @@ mod signature;
 mod signed;
 mod simple_signing;
 mod statement;
+mod subject_name;
 mod timestamp;
 pub mod trust_policy;
 mod trust_root;
@@ -97,6 +98,7 @@ pub use log_proof::{KnownLog, LogProofError, LogProofs, Vouched, log_leaf};
 pub use provenance::{Comparison, Provenance};
 pub use public_key::{KeyAlgorithm, KeyError, PublicKey};
 pub use rules::{KeyScheme, RepositoryRule, Requirements, Rules, Signer, TimeSources};
+pub use timestamp::{TimestampAuthorities, TimestampError, TimestampVerified, check_imprint};
 pub use trust_policy::{TrustPolicy, TrustPolicyError};
 pub use trust_root::{TrustParts, TrustRoot, TrustRootError, TrustSource, Window};
 pub use verified::{

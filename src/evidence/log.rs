@@ -23,11 +23,13 @@ pub(crate) struct Logged {
     pub(crate) time: Option<Timestamp>,
     pub(crate) has_promise: bool,
     pub(crate) has_proof: bool,
+    /// RFC 6962 hash of the entry.
+    pub(crate) leaf: [u8; 32],
 }
 
 /// Verifies everything in `entry` that `log` has to answer for.
 pub(crate) fn verify(entry: &LogEntry, log: &Log) -> Result<Logged, Refusal> {
-    let mut logged = Logged { time: None, has_promise: false, has_proof: false };
+    let mut logged = Logged { time: None, has_promise: false, has_proof: false, leaf: merkle::leaf_hash(&entry.body) };
     if let Some(promise) = &entry.promise {
         let time = verify_promise(entry, promise, log)?;
         // Rekor version 2 signs no times; whatever stands there is not its word.
@@ -38,7 +40,7 @@ pub(crate) fn verify(entry: &LogEntry, log: &Log) -> Result<Logged, Refusal> {
         // Useless, and harmless beside a promise: releases of CPython have it.
         Some(proof) if proof.checkpoint.is_empty() && logged.has_promise && !entry.is_rekor_v2() => {}
         Some(proof) => {
-            verify_proof(entry, proof, log)?;
+            verify_proof(entry, &logged.leaf, proof, log)?;
             logged.has_proof = true;
         }
         None => {}
@@ -75,7 +77,7 @@ fn verify_promise(entry: &LogEntry, promise: &[u8], log: &Log) -> Result<Option<
 }
 
 /// V8.6, V8.7: the path from the body to the root, and the log's signature on it.
-fn verify_proof(entry: &LogEntry, proof: &InclusionProof, log: &Log) -> Result<(), Refusal> {
+fn verify_proof(entry: &LogEntry, leaf: &[u8; 32], proof: &InclusionProof, log: &Log) -> Result<(), Refusal> {
     let checkpoint = Checkpoint::parse(&proof.checkpoint)?;
     // What stands in the proof and in the note must not disagree (R2.3).
     if proof.root_hash != checkpoint.root || proof.tree_size != checkpoint.size {
@@ -93,7 +95,7 @@ fn verify_proof(entry: &LogEntry, proof: &InclusionProof, log: &Log) -> Result<(
         let message = format!("index mismatch: the entry says {}, its proof {}", entry.log_index, proof.log_index);
         return Err(Refusal::new(&codes::INCLUSION_PROOF_INVALID, message));
     }
-    merkle::verify_inclusion(&entry.body, proof.log_index, checkpoint.size, &proof.hashes, &checkpoint.root)
+    merkle::verify_inclusion(leaf, proof.log_index, checkpoint.size, &proof.hashes, &checkpoint.root)
         .map_err(|e| Refusal::new(&codes::INCLUSION_PROOF_INVALID, format!("inclusion proof: {e}")))?;
     checkpoint.verify(log)
 }

@@ -119,6 +119,9 @@ impl LogProofs {
 
     /// The proof for an entry that has none: of the same log, index and time.
     pub(crate) fn proof_of(&self, entry: &LogEntry) -> Option<&InclusionProof> {
+        if self.0.is_empty() {
+            return None;
+        }
         let fetched = self.0.get(&merkle::leaf_hash(&entry.body))?;
         let same = fetched.log_id == entry.log_id
             && fetched.log_index == entry.log_index

@@ -13,10 +13,10 @@ pub(crate) enum ProofError {
     Root { got: String, want: String },
 }
 
-/// Verifies that `leaf` stands at `index` in the tree of `size` leaves with this
-/// `root`.
+/// Verifies that the leaf with this hash stands at `index` in the tree of `size`
+/// leaves with this `root`.
 pub(crate) fn verify_inclusion(
-    leaf: &[u8],
+    leaf: &[u8; 32],
     index: u64,
     size: u64,
     hashes: &[[u8; 32]],
@@ -26,7 +26,7 @@ pub(crate) fn verify_inclusion(
         return Err(ProofError::Index { index, size });
     }
     let (mut node, mut last) = (index, size - 1);
-    let mut hash = leaf_hash(leaf);
+    let mut hash = *leaf;
     for (read, sibling) in hashes.iter().enumerate() {
         if last == 0 {
             return Err(ProofError::Length { got: hashes.len(), read });
@@ -109,7 +109,7 @@ mod tests {
             for (index, leaf) in leaves.iter().enumerate() {
                 let proof = path(index, &leaves);
                 let at = |index: usize, size: usize, proof: &[[u8; 32]]| {
-                    verify_inclusion(leaf, u64::try_from(index).unwrap(), u64::try_from(size).unwrap(), proof, &want)
+                    verify_inclusion(&leaf_hash(leaf), u64::try_from(index).unwrap(), u64::try_from(size).unwrap(), proof, &want)
                 };
                 assert_eq!(at(index, size, &proof), Ok(()), "{index} of {size}");
                 assert!(at(size, size, &proof).is_err());

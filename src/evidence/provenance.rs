@@ -57,12 +57,12 @@ impl Provenance {
         predicate_type.starts_with(PROVENANCE)
     }
 
-    /// Compares the facts of a certificate with the statement that it signed;
-    /// `None` when the statement is no SLSA provenance.
-    pub(crate) fn compare(facts: &CertificateFacts, predicate_type: &str, statement: &Value) -> Option<Self> {
+    /// Compares the facts of a certificate with the predicate that it signed; `None`
+    /// when that is no SLSA provenance.
+    pub(crate) fn compare(facts: &CertificateFacts, predicate_type: &str, predicate: &Value) -> Option<Self> {
         let version = predicate_type.strip_prefix(PROVENANCE)?;
         let stated = Stated::of(facts);
-        let claims = Claims::read(version, statement.get("predicate").unwrap_or(&Value::Null));
+        let claims = Claims::read(version, predicate);
         Some(match claims {
             Some(claims) => Self {
                 repository: stated.repository(&claims),
@@ -92,6 +92,8 @@ impl Provenance {
 /// What the certificate states.
 struct Stated {
     repository: Option<String>,
+    /// The repository, where that is an address.
+    url: Option<SourceUrl>,
     commit: Option<String>,
     reference: Option<String>,
     signer: Option<String>,
@@ -108,8 +110,10 @@ impl Stated {
         let github = facts.issuer == GITHUB || facts.issuer.starts_with(&format!("{GITHUB}/"));
         let old = |number: u32| get(number).filter(|_| github && get(12).is_none());
         let workflow = |uri: u32, digest: u32| Some((SourceUrl::of_workflow(&get(uri)?)?, get(digest)?));
+        let repository = get(12).or_else(|| old(5).map(|name| format!("https://github.com/{name}")));
         Self {
-            repository: get(12).or_else(|| old(5).map(|name| format!("https://github.com/{name}"))),
+            url: repository.as_deref().and_then(SourceUrl::parse),
+            repository,
             commit: get(13).or_else(|| old(3)),
             reference: get(14).or_else(|| old(6)),
             signer: get(9),
@@ -120,17 +124,17 @@ impl Stated {
 
     fn repository(&self, claims: &Claims) -> Comparison {
         let Some(stated) = &self.repository else { return silent("certificate", "source repository") };
-        let Some(url) = SourceUrl::parse(stated) else {
+        let Some(url) = &self.url else {
             return Comparison::NotComparable(format!("the certificate states {stated:?}, which is no address of a repository"));
         };
         let mut tally = Tally::default();
         let named_first: Vec<_> = claims.sources.iter().filter(|source| source.is_primary && source.text.is_some()).collect();
-        named_first.iter().for_each(|source| tally.take(compare_repository(&url, source)));
+        named_first.iter().for_each(|source| tally.take(compare_repository(url, source)));
         // What is named first and is no address must not hide a list of other sources.
         if named_first.iter().all(|source| source.url.is_none()) {
             // A list names dependencies too: one of them has to be the source.
             let listed: Vec<_> = claims.sources.iter().filter(|source| !source.is_primary).collect();
-            let compared: Vec<_> = listed.iter().map(|source| compare_repository(&url, source)).collect();
+            let compared: Vec<_> = listed.iter().map(|source| compare_repository(url, source)).collect();
             match compared.iter().find(|one| **one == Comparison::Consistent) {
                 Some(_) => tally.take(Comparison::Consistent),
                 None => compared.into_iter().for_each(|one| tally.take(one)),
@@ -170,10 +174,9 @@ impl Stated {
     /// first, whatever address that has, and entries of lists under that address.
     /// The workflow's own commit may stand in a list beside the source's.
     fn own_sources<'c>(&'c self, claims: &'c Claims) -> impl Iterator<Item = &'c Source> {
-        let url = self.repository.as_deref().and_then(SourceUrl::parse);
         let own = move |source: &&Source| {
             let listed = |url: &SourceUrl| source.url.as_ref().is_some_and(|other| url.likeness(other) != Likeness::Different);
-            source.is_primary || url.as_ref().is_some_and(listed)
+            source.is_primary || self.url.as_ref().is_some_and(listed)
         };
         let workflow = |source: &&Source| {
             let is = |(url, commit): &(SourceUrl, String)| {

@@ -31,7 +31,7 @@ pub struct Rules {
     pub witness_threshold: usize,
     /// The witnesses that count.
     pub witnesses: Vec<Witness>,
-    /// Verified times that a certificate needs, by distinct source.
+    /// Verified times that a certificate needs, by the distinct keys that signed them.
     pub time_threshold: usize,
     /// Which sources of time count.
     pub time_sources: TimeSources,
@@ -182,6 +182,13 @@ impl Rules {
             rules.log_threshold = terms.log_threshold;
         }
         rules
+    }
+
+    /// The rule of the trust policy that asks more of a certificate than that there is
+    /// one, if there is such a rule.
+    pub(crate) fn of_certificates(&self) -> Option<&'static str> {
+        let extensions = (!self.extensions.is_empty()).then_some("certificates.extensions");
+        extensions.or((self.sct_threshold > 1).then_some("certificates.sctThreshold"))
     }
 
     /// No log entry is asked for. What still holds: the signature, the identity or

@@ -21,14 +21,17 @@ pub(crate) struct Statement {
     /// SHA-256 digests of each subject.
     subjects: Vec<Option<Digest>>,
     names: Vec<Option<String>>,
+    /// The predicate, unless it is large.
+    pub(crate) predicate: Option<Value>,
 }
 
 /// Reads the frame of a statement and refuses whatever two readers could read
 /// differently (R7.1).
 ///
-/// The predicate is read through and not kept: a bill of materials is large.
+/// A large predicate is read through and not kept: a bill of materials is one.
 pub(crate) fn parse(payload: &[u8]) -> Result<Statement, Refusal> {
-    let members = frame::read(payload).map_err(|reason| {
+    let keep = payload.len() <= budget::KEPT_PREDICATE;
+    let mut members = frame::read(payload, keep).map_err(|reason| {
         let code = if reason.contains("duplicate key") { &codes::AMBIGUOUS_JSON } else { &codes::EVIDENCE_MALFORMED };
         Refusal::new(code, format!("statement: {reason}"))
     })?;
@@ -47,13 +50,15 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Statement, Refusal> {
         predicate_type: predicate_type.to_owned(),
         names: names(members.get("subject")),
         subjects: subjects(members.get("subject"))?,
+        predicate: members.remove("predicate").filter(|_| keep),
     })
 }
 
 impl Statement {
-    /// The place of the subject that is `digest`.
-    pub(crate) fn subject_of(&self, digest: &Digest) -> Option<usize> {
-        self.subjects.iter().position(|subject| subject.as_ref() == Some(digest))
+    /// The places of the subjects that are `digest`.
+    pub(crate) fn places_of(&self, digest: &Digest) -> impl Iterator<Item = usize> {
+        let own = move |(_, subject): &(usize, &Option<Digest>)| subject.as_ref() == Some(digest);
+        self.subjects.iter().enumerate().filter(own).map(|(place, _)| place)
     }
 
     /// The name of the subject at this place.
@@ -148,8 +153,8 @@ mod tests {
     fn the_subject_is_found_at_its_place() {
         let text = statement(&format!(r#"[{{"digest":{{"sha1":"00"}}}},{{"name":"n","digest":{{"sha256":"{HEX}"}}}}]"#));
         let parsed = parse(text.as_bytes()).unwrap();
-        assert_eq!(parsed.subject_of(&Digest::of(b"")), Some(1));
-        assert_eq!(parsed.subject_of(&Digest::of(b"x")), None);
+        assert_eq!(parsed.places_of(&Digest::of(b"")).collect::<Vec<_>>(), [1]);
+        assert_eq!(parsed.places_of(&Digest::of(b"x")).count(), 0);
     }
 
     #[test]

@@ -3,8 +3,12 @@
 //! The signer is one of the authorities of the trust root, found by issuer and
 //! serial number and verified with the key of the configured certificate;
 //! certificates inside a token never choose whom to trust (CVE-2026-39984).
+//! [`authorities`] asks the same of a token over any bytes, such as a bundle index.
 //! Follows RFC 3161 and RFC 5652 (CMS).
 
+mod authorities;
+
+use carnet_bundle::Digest;
 use cms::{
     content_info::ContentInfo,
     signed_data::{SignedData, SignerIdentifier, SignerInfo},
@@ -24,6 +28,8 @@ use crate::{
     signed::Refusal,
 };
 
+pub use authorities::{TimestampAuthorities, TimestampError, TimestampVerified, check_imprint};
+
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
@@ -36,11 +42,14 @@ const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1
 pub(crate) struct Stamped {
     pub(crate) time: Timestamp,
     pub(crate) authority: String,
+    /// The key that signed it: what authorities are told apart by.
+    pub(crate) key: Digest,
 }
 
 /// TSTInfo, the part that is signed.
 struct Info {
-    imprint_hash: Hash,
+    /// `None` for an algorithm that proves nothing, such as SHA-1.
+    imprint_hash: Option<Hash>,
     imprint: Vec<u8>,
     time: Timestamp,
 }
@@ -62,7 +71,8 @@ pub(crate) fn verify(token: &[u8], message: &[u8], authorities: &[Authority]) ->
     }
     let mut last = invalid("no authority verified it");
     for authority in named {
-        match verify_by(&data, signer, message, authority) {
+        let Some(leaf) = authority.chain.first() else { continue };
+        match verify_by(&data, signer, message, leaf, authority) {
             Ok(stamped) => return Ok(stamped),
             Err(refusal) => last = refusal,
         }
@@ -70,21 +80,32 @@ pub(crate) fn verify(token: &[u8], message: &[u8], authorities: &[Authority]) ->
     Err(last)
 }
 
-fn verify_by(data: &SignedData, signer: &SignerInfo, message: &[u8], authority: &Authority) -> Result<Stamped, Refusal> {
-    let Some(leaf) = authority.chain.first() else { return Err(invalid("the authority has no certificate")) };
-    let content = data.encap_content_info.econtent.as_ref().ok_or_else(|| invalid("no TSTInfo"))?;
-    if data.encap_content_info.econtent_type != TST_INFO {
-        return Err(invalid("its content is no TSTInfo"));
-    }
-    let info = Info::parse(content.value()).ok_or_else(|| invalid("TSTInfo is not of its shape"))?;
-    let imprint = info.imprint_hash.of(message);
+fn verify_by(
+    data: &SignedData,
+    signer: &SignerInfo,
+    message: &[u8],
+    leaf: &Certificate,
+    authority: &Authority,
+) -> Result<Stamped, Refusal> {
+    let content = content(data)?;
+    let info = Info::parse(content).ok_or_else(|| invalid("TSTInfo is not of its shape"))?;
+    let imprint = info.hash()?.of(message);
     if info.imprint != imprint {
         let (token, have) = (hex::encode(&info.imprint), hex::encode(imprint));
         return Err(invalid(format!("imprint mismatch: the token is over {token}, this signature is {have}")));
     }
-    verify_signer(signer, content.value(), leaf)?;
+    verify_signer(signer, content, leaf)?;
     verify_authority(leaf, authority, info.time)?;
-    Ok(Stamped { time: info.time, authority: authority.name.clone() })
+    Ok(Stamped { time: info.time, authority: authority.name.clone(), key: leaf.key().fingerprint() })
+}
+
+/// The TSTInfo, as it is signed.
+fn content(data: &SignedData) -> Result<&[u8], Refusal> {
+    let content = data.encap_content_info.econtent.as_ref().ok_or_else(|| invalid("no TSTInfo"))?;
+    match data.encap_content_info.econtent_type == TST_INFO {
+        true => Ok(content.value()),
+        false => Err(invalid("its content is no TSTInfo")),
+    }
 }
 
 /// RFC 5652 §5.4: the signature is over the signed attributes, and these hold the
@@ -168,10 +189,15 @@ fn verify_authority(leaf: &Certificate, authority: &Authority, time: Timestamp) 
 }
 
 fn names(signer: &SignerInfo, authority: &Authority) -> bool {
-    let Some(leaf) = authority.chain.first() else { return false };
+    authority.chain.first().is_some_and(|leaf| names_certificate(signer, leaf))
+}
+
+fn names_certificate(signer: &SignerInfo, certificate: &Certificate) -> bool {
     match &signer.sid {
-        SignerIdentifier::IssuerAndSerialNumber(id) => leaf.issuer_and_serial() == (&id.issuer, &id.serial_number),
-        SignerIdentifier::SubjectKeyIdentifier(id) => !id.0.as_bytes().is_empty() && leaf.subject_key_id() == id.0.as_bytes(),
+        SignerIdentifier::IssuerAndSerialNumber(id) => certificate.issuer_and_serial() == (&id.issuer, &id.serial_number),
+        SignerIdentifier::SubjectKeyIdentifier(id) => {
+            !id.0.as_bytes().is_empty() && certificate.subject_key_id() == id.0.as_bytes()
+        }
     }
 }
 
@@ -211,11 +237,15 @@ impl Info {
         reader.expect(der::OID)?;
         let mut imprint = Reader::new(reader.expect(der::SEQUENCE)?.content);
         let mut algorithm = Reader::new(imprint.expect(der::SEQUENCE)?.content);
-        let imprint_hash = hash_of_der(algorithm.expect(der::OID)?.content)?;
+        let imprint_hash = hash_of_der(algorithm.expect(der::OID)?.content);
         let digest = imprint.expect(der::OCTET_STRING)?.content.to_vec();
         reader.expect(der::INTEGER)?;
         let time = generalized_time(reader.expect(der::GENERALIZED_TIME)?.content)?;
         (version.content == [1] && imprint.is_empty()).then_some(Self { imprint_hash, imprint: digest, time })
+    }
+
+    fn hash(&self) -> Result<Hash, Refusal> {
+        self.imprint_hash.ok_or_else(|| unsupported("its imprint is not by SHA-256, SHA-384 or SHA-512"))
     }
 }
 

@@ -164,6 +164,20 @@ impl TrustPolicy {
         found
     }
 
+    /// Keys of the file that say how to read certificates, and have nothing to read
+    /// where `signer` is a key. Those that ask for something are refused there
+    /// ([`crate::VerifierError::NotOfAKey`]).
+    pub fn without_effect(&self, signer: &Signer) -> Vec<&'static str> {
+        let (rules, mut found) = (&self.certificates, Vec::new());
+        if matches!(signer, Signer::Key(_)) {
+            let mut say = |is_set: bool, name: &'static str| found.extend(is_set.then_some(name));
+            say(rules.sct_threshold == 0, "certificates.sctThreshold");
+            say(rules.reg_exp == PatternReading::Anchored, "certificates.regExp");
+            say(rules.issuer_where_absent.is_some(), "certificates.issuerWhereAbsent");
+        }
+        found
+    }
+
     fn check(&self) -> Result<(), TrustPolicyError> {
         let inconsistent = |text: &str| Err(TrustPolicyError::Inconsistent(text.to_owned()));
         let root = &self.trust_root;

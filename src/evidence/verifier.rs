@@ -56,6 +56,13 @@ pub enum VerifierError {
         "the trust root lists logs: evidence without a log entry and without a certificate timestamp is not accepted from it"
     )]
     ProfileWithLogs,
+    /// Rules that ask something of a certificate, and a key signs: it would pass by
+    /// what they do not see.
+    #[error(
+        "{0} asks for something that a certificate states, and the signer is a key, which has none: \
+         ask for an identity, or give the key a trust policy without it"
+    )]
+    NotOfAKey(&'static str),
     /// A threshold that nothing can meet or that asks for nothing.
     #[error("a certificate needs at least one verified time")]
     Threshold,
@@ -85,6 +92,9 @@ impl Verifier {
             if rules.log_threshold == 0 && rules.sct_threshold == 0 && !root.is_without_logs() {
                 return Err(VerifierError::ProfileWithLogs);
             }
+        }
+        if let (Signer::Key(_), Some(name)) = (&rules.signer, rules.of_certificates()) {
+            return Err(VerifierError::NotOfAKey(name));
         }
         let witness = Witness::new(&root).map_err(VerifierError::Backend)?;
         Ok(Self { root, rules, now, proofs: LogProofs::default(), witness })

@@ -27,6 +27,17 @@ impl Stage {
 
     /// The image of a layout, with what the export flags carry.
     pub(crate) fn with(layout: &str, [identity, issuer]: [&str; 2], flags: &[&str]) -> Self {
+        let mut stage = Self::exported(layout, flags);
+        stage.command.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]);
+        stage
+    }
+
+    /// The image of a layout, of which a key says who signed.
+    pub(crate) fn of_key(layout: &str, key: &str) -> Self {
+        Self::exported(layout, &[]).file("--public-key", key)
+    }
+
+    fn exported(layout: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join("app.carnet.tar");
         let from = format!("oci:{}", testdata("layouts").join(layout).display());
@@ -37,7 +48,6 @@ impl Stage {
         assert_eq!(export.status.code(), Some(0), "{}", text(&export.stderr));
         let mut command = Command::new(Path::new(carnet).with_file_name("carnet-verify"));
         command.arg(archive).args(["--image", REFERENCE, "--show-successes", "--output", "json"]);
-        command.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]);
         Self { folder, command }
     }
 

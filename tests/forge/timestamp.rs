@@ -34,7 +34,12 @@ pub(crate) struct Flaws {
 impl Authority {
     /// `usage` is the extended key usage of its certificate.
     pub(crate) fn new(name: &'static str, from: i64, to: i64, usage: &str) -> Self {
-        let (root_key, key) = (Key::p256(&format!("{name} root")), Key::p256(name));
+        Self::with_key(name, Key::p256(name), from, to, usage)
+    }
+
+    /// The same for a key that another authority may have too.
+    pub(crate) fn with_key(name: &'static str, key: Key, from: i64, to: i64, usage: &str) -> Self {
+        let root_key = Key::p256(&format!("{name} root"));
         let root_name = format!("{name} root");
         let root = Spec::authority(&root_name, &root_name, from, to, None).sign(&root_key.spki(), &root_key, &[]);
         let leaf = Spec {

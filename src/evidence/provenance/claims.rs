@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::source_url::SourceUrl;
+use crate::fields::member_at;
 
 /// Claims of one predicate.
 #[derive(Debug, Default)]
@@ -33,23 +34,23 @@ impl Claims {
         let mut claims = Self::default();
         match version {
             "v0.2" => {
-                claims.first("invocation.configSource", predicate.pointer("/invocation/configSource"), None);
+                claims.first("invocation.configSource", member_at(predicate, "/invocation/configSource"), None);
                 claims.list("materials", predicate.get("materials"));
-                claims.builder = text(predicate.pointer("/builder/id"));
+                claims.builder = text(member_at(predicate, "/builder/id"));
                 let metadata = predicate.get("metadata");
                 claims.run = either(metadata, ["buildInvocationID", "buildInvocationId"]);
             }
             "v1" => {
-                let parameters = predicate.pointer("/buildDefinition/externalParameters");
+                let parameters = member_at(predicate, "/buildDefinition/externalParameters");
                 let parameter = |name: &str| parameters.and_then(|parameters| parameters.get(name));
                 for name in ["workflow", "source", "buildConfigSource", "configSource"] {
                     // A script writes the ref beside the source.
                     let beside = parameter("ref").filter(|_| name == "source");
                     claims.first(&format!("externalParameters.{name}"), parameter(name), beside);
                 }
-                claims.list("resolvedDependencies", predicate.pointer("/buildDefinition/resolvedDependencies"));
-                claims.builder = text(predicate.pointer("/runDetails/builder/id"));
-                claims.run = either(predicate.pointer("/runDetails/metadata"), ["invocationId", "invocationID"]);
+                claims.list("resolvedDependencies", member_at(predicate, "/buildDefinition/resolvedDependencies"));
+                claims.builder = text(member_at(predicate, "/runDetails/builder/id"));
+                claims.run = either(member_at(predicate, "/runDetails/metadata"), ["invocationId", "invocationID"]);
             }
             _ => return None,
         }

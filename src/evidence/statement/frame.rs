@@ -1,24 +1,27 @@
 //! Reads the outermost object of a document: all of it strictly, its `predicate`
-//! without keeping it.
+//! without keeping it unless asked to.
 
 use std::{collections::HashSet, fmt};
 
 use carnet_bundle::json::MAX_DEPTH;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
-/// Returns the members of the object that `bytes` are, `predicate` as `null`.
+/// Returns the members of the object that `bytes` are, `predicate` as `null` unless
+/// it is to be kept.
 ///
 /// As [`carnet_bundle::json::parse`], it refuses duplicate keys at any depth, deep
 /// nesting, and bytes behind the value.
-pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+pub(super) fn read(bytes: &[u8], keep_predicate: bool) -> Result<Map<String, Value>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let members = deserializer.deserialize_map(Frame).map_err(|e| e.to_string())?;
+    let members = deserializer.deserialize_map(Frame { keep_predicate }).map_err(|e| e.to_string())?;
     deserializer.end().map_err(|e| e.to_string())?;
     Ok(members)
 }
 
-struct Frame;
+struct Frame {
+    keep_predicate: bool,
+}
 
 impl<'de> Visitor<'de> for Frame {
     type Value = Map<String, Value>;
@@ -33,7 +36,7 @@ impl<'de> Visitor<'de> for Frame {
             if members.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
             }
-            let keep = key != "predicate";
+            let keep = self.keep_predicate || key != "predicate";
             let value = access.next_value_seed(Strict { depth: 1, keep })?;
             members.insert(key, value);
         }
@@ -114,17 +117,23 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let duplicate = |key: &str| A::Error::custom(format_args!("duplicate key {key:?}"));
         let mut members = Map::new();
         let mut seen = HashSet::new();
         while let Some(key) = access.next_key::<String>()? {
-            if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
-            }
-            let value = access.next_value_seed(self.deeper()?)?;
             if self.keep {
-                members.insert(key.clone(), value);
+                match members.entry(key) {
+                    Entry::Occupied(known) => return Err(duplicate(known.key())),
+                    Entry::Vacant(free) => {
+                        free.insert(access.next_value_seed(self.deeper()?)?);
+                    }
+                }
+            } else if seen.contains(&key) {
+                return Err(duplicate(&key));
+            } else {
+                access.next_value_seed(self.deeper()?)?;
+                seen.insert(key);
             }
-            seen.insert(key);
         }
         self.kept(|| members.into())
     }
@@ -153,15 +162,19 @@ mod tests {
             deep(100_000),
         ] {
             let full = carnet_bundle::json::parse(text.as_bytes()).is_ok();
-            assert_eq!(read(text.as_bytes()).is_ok(), full, "{}", text.chars().take(60).collect::<String>());
+            for keep in [false, true] {
+                assert_eq!(read(text.as_bytes(), keep).is_ok(), full, "{}", text.chars().take(60).collect::<String>());
+            }
         }
-        assert!(read(b"[]").is_err() && read(b"\"\xff\"").is_err());
+        assert!(read(b"[]", false).is_err() && read(b"\"\xff\"", false).is_err());
     }
 
     #[test]
-    fn the_predicate_is_not_kept() {
-        let members = read(br#"{"predicate":{"a":1},"subject":[{"b":2}]}"#).unwrap();
-        assert_eq!(members["predicate"], Value::Null);
-        assert_eq!(members["subject"][0]["b"], 2);
+    fn the_predicate_is_kept_where_it_is_asked_for() {
+        for (keep, want) in [(false, Value::Null), (true, serde_json::json!({"a": [1, {}]}))] {
+            let members = read(br#"{"predicate":{"a":[1,{}]},"subject":[{"b":2}]}"#, keep).unwrap();
+            assert_eq!(members["predicate"], want);
+            assert_eq!(members["subject"][0]["b"], 2);
+        }
     }
 }

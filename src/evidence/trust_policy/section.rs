@@ -258,7 +258,7 @@ pub struct WitnessRules {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TimeRules {
-    /// Distinct verified times of a keyless signature.
+    /// Verified times of a keyless signature, by the distinct keys that signed them.
     #[serde(default = "value::one")]
     pub threshold: usize,
     /// Which sources count.

@@ -7,8 +7,10 @@ use super::{Subject, Verifier};
 use crate::{
     codes,
     evidence::Evidence,
+    rules::Rules,
     signed::Refusal,
     statement::{self, IMAGE_SIGNATURE},
+    subject_name,
     verified::{Claim, ClaimKind, SignatureObject, SignedBy, Verified},
 };
 
@@ -30,15 +32,15 @@ impl Verifier {
         index: &Verified<Claim>,
         index_bytes: &[u8],
     ) -> Result<Verified<Claim>, Vec<Finding>> {
-        let child = *child.into().digest();
+        let child = child.into();
         let about = evidence.describe();
         let link = if self.rules().accept_buildkit {
-            bind(evidence, &child, index, index_bytes)
+            bind(evidence, child.digest(), index, index_bytes)
         } else {
             Err("the trust policy does not accept BuildKit statements".to_owned())
         };
         let bound = link.map_err(|reason| Refusal::new(&codes::UNSIGNED_STATEMENT, reason));
-        let claim = bound.and_then(|payload| claim(evidence, &about, &child, index, payload));
+        let claim = bound.and_then(|payload| claim(evidence, &about, child, index, payload, self.rules()));
         claim.map(Verified::new).map_err(|refusal| vec![refusal.into_finding(&about)])
     }
 }
@@ -68,20 +70,24 @@ fn vouched(index: &Claim) -> String {
     format!("unsigned statement, bound by the index {}; the index is signed by {signer}", index.subject)
 }
 
-fn claim(evidence: &Evidence<'_>, about: &str, child: &Digest, index: &Claim, payload: &[u8]) -> Result<Claim, Refusal> {
+fn claim(
+    evidence: &Evidence<'_>,
+    about: &str,
+    child: Subject<'_>,
+    index: &Claim,
+    payload: &[u8],
+    rules: &Rules,
+) -> Result<Claim, Refusal> {
     let parsed = statement::parse(payload)?;
     if parsed.predicate_type == IMAGE_SIGNATURE {
         return Err(Refusal::new(&codes::UNSIGNED_STATEMENT, "an unsigned statement is no image signature"));
     }
-    let Some(place) = parsed.subject_of(child) else {
-        let message = format!("subject mismatch: it speaks of {}, this is {child}", parsed.subject_names());
-        return Err(Refusal::new(&codes::SUBJECT_MISMATCH, message));
-    };
+    let place = subject_name::find(&parsed, child, rules)?;
     Ok(Claim {
         kind: ClaimKind::Attestation,
         form: evidence.kind(),
         evidence: about.to_owned(),
-        subject: *child,
+        subject: *child.digest(),
         subject_index: Some(place),
         payload: payload.to_vec(),
         statement_type: Some(parsed.statement_type),

@@ -1,6 +1,7 @@
 //! From a judgement to a claim, or to the findings that say why not.
 
 use carnet_bundle::{Finding, inventory::EvidenceKind};
+use serde_json::Value;
 
 use super::judgement::{Binding, Judgement, is_passed_over};
 use crate::{
@@ -67,16 +68,19 @@ fn claim(judgement: &Judgement<'_>, form: EvidenceKind, about: &str) -> Result<O
             claim.predicate_type = Some(statement.predicate_type.clone());
         }
     }
-    claim.provenance = provenance(&claim);
+    claim.provenance = provenance(&claim, binding);
     Ok(Some(claim))
 }
 
 /// V11.6: the certificate against the provenance.
-fn provenance(claim: &Claim) -> Option<Provenance> {
+fn provenance(claim: &Claim, binding: &Binding) -> Option<Provenance> {
     let predicate_type = claim.predicate_type.as_deref().filter(|name| Provenance::is_read_from(name))?;
-    match &claim.signed_by {
-        SignedBy::Certificate(facts) => Provenance::compare(facts, predicate_type, &claim.statement()?),
-        _ => None,
+    let SignedBy::Certificate(facts) = &claim.signed_by else { return None };
+    match binding {
+        Binding::Statement { statement, .. } if statement.predicate.is_some() => {
+            Provenance::compare(facts, predicate_type, statement.predicate.as_ref()?)
+        }
+        _ => Provenance::compare(facts, predicate_type, claim.statement()?.get("predicate").unwrap_or(&Value::Null)),
     }
 }
 

@@ -1,10 +1,12 @@
 //! One piece of evidence, step by step.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 mod content;
 mod logged;
 mod signer;
+
+use carnet_bundle::Digest;
 
 use super::{Subject, Verifier};
 use crate::{
@@ -40,6 +42,8 @@ pub(super) struct Judgement<'a> {
     pub(super) leaf: Option<Certificate>,
     pub(super) path: Option<Path>,
     pub(super) times: Vec<VerifiedTime>,
+    /// The keys that signed these times: one key is one source, whatever it is called.
+    time_keys: BTreeSet<Digest>,
     pub(super) records: Vec<LogRecord>,
     pub(super) certificate_logs: Vec<sct::Logged>,
     /// Certificate timestamps in the certificate, good or passed over.
@@ -81,6 +85,7 @@ impl<'a> Judgement<'a> {
             leaf: None,
             path: None,
             times: Vec::new(),
+            time_keys: BTreeSet::new(),
             records: Vec::new(),
             certificate_logs: Vec::new(),
             scts: 0,
@@ -142,6 +147,12 @@ impl<'a> Judgement<'a> {
             }
             Answer::Refuses(reason) => self.refuse(Refusal::new(&codes::VERIFIERS_DISAGREE, reason)),
         }
+    }
+
+    /// Counts a time that the holder of `key` signed.
+    fn count_time(&mut self, time: VerifiedTime, key: Digest) {
+        self.times.push(time);
+        self.time_keys.insert(key);
     }
 
     fn refuse(&mut self, refusal: Refusal) {

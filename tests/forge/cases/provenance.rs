@@ -118,7 +118,14 @@ fn names(world: &World) -> Vec<Case> {
         case("subject-of-another-name", Some("registry.example/team/app"), "repository-mismatch"),
         case("subject-of-a-longer-name", Some("docker.io/library/app/x"), "repository-mismatch"),
         case("subject-without-a-name", None, "repository-mismatch"),
-        case("subject-whose-name-is-no-reference", Some("pkg:docker/app@v1"), "repository-mismatch"),
+        case("subject-whose-name-is-no-reference", Some("pkg:oci/app@v1"), "repository-mismatch"),
+        // As BuildKit names an image.
+        case("subject-named-by-a-package-url", Some("pkg:docker/app@v1?platform=linux%2Famd64"), "attestation"),
+        case(
+            "subject-named-by-a-package-url-of-elsewhere",
+            Some("pkg:docker/app@v1?repository_url=a.example"),
+            "repository-mismatch",
+        ),
         // cosign names no subject in the signatures that it makes.
         bundle(
             "signature-where-names-are-compared",

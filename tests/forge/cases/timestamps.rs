@@ -65,6 +65,13 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
             &with_tokens(world, &signed, &[signed.stamp(world), second(T - 3_600)]),
             "certificate-expired-at-signing",
         ),
+        one_key_under_two_names(world, &signed),
+        bundle(
+            "two-authorities-where-two-times-are-asked-for",
+            &with_tokens(world, &signed, &[signed.stamp(world), second(T + 5)]),
+            "attestation",
+        )
+        .with_rules(two_times()),
         bundle("33-timestamps", &with_tokens(world, &signed, &many), "evidence-limit-exceeded"),
         bundle("authority-is-not-for-timestamps", &wrong_usage(world, &signed), "timestamp-invalid")
             .with_root(wrong_usage_root(world)),
@@ -76,6 +83,24 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
         key_after_its_window(world),
         key_without_time(),
     ]
+}
+
+fn two_times() -> Value {
+    json!({"identity": {"subject": IDENTITY, "issuer": ISSUER}, "timeThreshold": 2})
+}
+
+/// Times are counted by the key that signed them, not by what it is called.
+fn one_key_under_two_names(world: &World, signed: &Signed) -> Case {
+    let [first, _] = &world.tsa;
+    let twin = Authority::with_key("tsa3.example", Key::p256(first.name), T - 86_400, T + 86_400, "1.3.6.1.5.5.7.3.8");
+    let mut root = world.trusted_root();
+    let certificates: Vec<_> = [&twin.leaf, &twin.root].map(|der| json!({"rawBytes": STANDARD.encode(der)})).into();
+    root["timestampAuthorities"][1]["uri"] = json!("https://tsa3.example");
+    root["timestampAuthorities"][1]["certChain"]["certificates"] = json!(certificates);
+    let tokens = [signed.stamp(world), twin.stamp(&signed.signature, T + 5, &Flaws::default())];
+    bundle("two-times-of-one-key-under-two-names", &with_tokens(world, signed, &tokens), "no-verified-time")
+        .with_root(root)
+        .with_rules(two_times())
 }
 
 fn with_tokens(world: &World, signed: &Signed, tokens: &[Vec<u8>]) -> Value {

@@ -1,15 +1,12 @@
 //! V7: what the evidence speaks of, and the signature over it.
 
-use carnet_bundle::Reference;
-
 use super::{Binding, Judgement};
 use crate::{
     codes, entry_body,
     public_key::{KeyAlgorithm, PublicKey},
     signature::{self, DigestCheck, Hash, Scheme},
     signed::{Content, LogEntry, Material, Refusal},
-    simple_signing,
-    statement::{self, Statement},
+    simple_signing, statement, subject_name,
 };
 
 impl Judgement<'_> {
@@ -65,30 +62,8 @@ impl Judgement<'_> {
             return Err(Refusal::new(&codes::UNSUPPORTED_STATEMENT_TYPE, message));
         }
         let statement = statement::parse(payload)?;
-        let Some(index) = statement.subject_of(self.subject.digest()) else {
-            return Err(self.other_subject(&statement.subject_names()));
-        };
-        self.check_subject_name(&statement, index)?;
+        let index = subject_name::find(&statement, self.subject, &self.verifier.rules)?;
         Ok(Binding::Statement { index, statement })
-    }
-
-    /// V7.6: an attestation names the repository asked for. Image signatures in
-    /// bundles have no name.
-    fn check_subject_name(&self, statement: &Statement, index: usize) -> Result<(), Refusal> {
-        if !self.verifier.rules.compare_subject_name || statement.predicate_type == statement::IMAGE_SIGNATURE {
-            return Ok(());
-        }
-        let (named, asked) = (statement.name_of(index), self.subject.repository());
-        // Docker Hub's short forms are spelled out on both sides.
-        let full = |text: &str| text.parse::<Reference>().ok().map(|reference| reference.name());
-        match (named.and_then(full), asked.and_then(full)) {
-            (Some(named), Some(asked)) if named == asked => Ok(()),
-            _ => {
-                let (named, asked) = (named.unwrap_or_default(), asked.unwrap_or("not known"));
-                let message = format!("repository mismatch: its subject is named {named:?}, the repository asked for is {asked}");
-                Err(Refusal::new(&codes::REPOSITORY_MISMATCH, message))
-            }
-        }
     }
 
     fn other_subject(&self, named: &str) -> Refusal {

@@ -35,12 +35,13 @@ impl<'a> Judgement<'a> {
             match result {
                 Ok((record, time, log)) => {
                     self.records.push(record);
+                    let key = log.key.fingerprint();
                     match time {
                         None => self.timeless_logs.push(log),
-                        Some(time) if self.counts_log_times() => self.times.push(time),
+                        Some(time) if self.counts_log_times() => self.count_time(time, key),
                         Some(_) => {}
                     }
-                    keys.insert(log.key.fingerprint());
+                    keys.insert(key);
                     self.entries.push(place);
                 }
                 Err(refusal) => problems.push(refusal),
@@ -101,7 +102,7 @@ impl<'a> Judgement<'a> {
             format: entry.format(),
             has_promise: logged.has_promise,
             has_proof: logged.has_proof,
-            leaf: hex::encode(crate::merkle::leaf_hash(&entry.body)),
+            leaf: hex::encode(logged.leaf),
         };
         Ok((record, time, trusted))
     }
@@ -148,7 +149,8 @@ impl<'a> Judgement<'a> {
                     if !self.verifier.rules.time_sources.timestamp_authority {
                         continue;
                     }
-                    self.times.push(VerifiedTime { time: stamped.time, source: TimeSource::Timestamp(stamped.authority) });
+                    let source = TimeSource::Timestamp(stamped.authority);
+                    self.count_time(VerifiedTime { time: stamped.time, source }, stamped.key);
                 }
                 // A token that nobody trusts, or no longer, is as good as none.
                 Err(refusal) if is_passed_over(&refusal) => self.notes.push(refusal),

@@ -1,7 +1,5 @@
 //! V7.3, V7.4, V9.5, V10, V11: who signed, and whether that counts.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::Judgement;
@@ -83,13 +81,13 @@ impl Judgement<'_> {
     /// V9.5, V10: the path and the SCT, at every verified time.
     pub(super) fn check_certificate(&mut self) {
         let Some(leaf) = self.leaf.clone() else { return };
-        let sources: BTreeSet<_> = self.times.iter().map(|time| format!("{:?}", time.source)).collect();
+        let have = self.time_keys.len();
         let wanted = self.verifier.rules.time_threshold;
         // A log entry or timestamp that was refused has said why there is no time.
         let explained =
             self.refusals.iter().any(|refusal| refusal.code.step.starts_with("V8") || refusal.code.step.starts_with("V9"));
-        if sources.len() < wanted && !explained {
-            let message = format!("{} sources say when it was signed, {wanted} wanted", sources.len());
+        if have < wanted && !explained {
+            let message = format!("{have} sources say when it was signed, {wanted} wanted");
             self.refuse(Refusal::new(&codes::NO_VERIFIED_TIME, message));
         }
         let times: Vec<Timestamp> = self.times.iter().map(|time| time.time).collect();
