@@ -118,6 +118,7 @@ fn findings_say_what_they_mean_and_what_to_do() {
         assert!(code.summary.len() > 10, "{}: {:?}", code.name, code.summary);
         // A note is for the record; all else says what the reader can do.
         assert!(code.severity == Severity::Note || code.hint.len() > 5, "{}: no hint", code.name);
+        assert!(code.summary.ends_with('.') && !code.hint.ends_with('.'), "{}: sentence, or hint with a stop", code.name);
     }
 }
 

@@ -29,6 +29,7 @@ mod support;
 use registries::{Distribution, Ferro};
 use support::{carnet, exported, opened, registry, success, testdata};
 
+const PASSWORD: &str = "correct horse";
 const KILLS: u64 = 20;
 const SEED: u64 = 20_261_125;
 /// `main` of the pipeline that signed most sets.
@@ -141,11 +142,58 @@ fn cosign_verifies_what_was_imported() {
 }
 
 fn cosign(arguments: &[&str]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin/cosign");
     let home = tempfile::tempdir().unwrap();
-    let mut command = Command::new(path);
-    let output = command.args(arguments).arg("--allow-http-registry").env_clear().env("HOME", home.path()).output().unwrap();
+    cosign_in(home.path(), &[arguments, &["--allow-http-registry"]].concat());
+}
+
+fn cosign_in(dir: &Path, arguments: &[&str]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin/cosign");
+    let mut command = Command::new(path.canonicalize().unwrap());
+    command.args(arguments).current_dir(dir).env_clear().env("HOME", dir).env("COSIGN_PASSWORD", PASSWORD).stdin(Stdio::null());
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+}
+
+/// The operator has a key that cosign made; what it signs, cosign verifies.
+#[test]
+fn cosign_verifies_a_summary_that_its_own_key_signed() {
+    let (dir, registry) = (tempfile::tempdir().unwrap(), Distribution::start());
+    cosign_in(dir.path(), &["generate-key-pair"]);
+    let (key, public) = (dir.path().join("cosign.key"), dir.path().join("cosign.pub").display().to_string());
+    let archive = exported(dir.path(), "key-legacy");
+    let receipt = dir.path().join("receipt.json");
+    let to = format!("{}/mirror/app", registry.address());
+    let with = ["--attach-vsa", "--vsa-key", key.to_str().unwrap(), "--receipt", receipt.to_str().unwrap()];
+    let flags = by_key("key-legacy");
+    let run = |password: &str| {
+        let mut command = command(&archive, &to, &[words(&flags), with.to_vec()].concat());
+        command.env("COSIGN_PASSWORD", password).output().unwrap()
+    };
+    let wrong = run("wrong");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(said(&wrong).contains("cosign.key: the password is wrong"), "{}", said(&wrong));
+    assert_eq!(fs::read(&receipt).map(|text| String::from_utf8(text).unwrap().contains(r#""verdict":"none""#)).ok(), Some(true));
+    success(&run(PASSWORD));
+
+    let receipt: Value = serde_json::from_slice(&fs::read(&receipt).unwrap()).unwrap();
+    let summary = receipt["written"].as_array().unwrap().iter().find(|one| one["what"] == "summary").unwrap();
+    let get = |path: String| -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let url = format!("http://{}/v2/mirror/app/{path}", registry.address());
+        let accept = "application/vnd.oci.image.manifest.v1+json, */*";
+        let answer =
+            async { reqwest::Client::new().get(url).header("accept", accept).send().await.unwrap().bytes().await.unwrap() };
+        runtime.block_on(answer).to_vec()
+    };
+    let manifest: Value = serde_json::from_slice(&get(format!("manifests/{}", summary["digest"].as_str().unwrap()))).unwrap();
+    let envelope = dir.path().join("envelope.json");
+    fs::write(&envelope, get(format!("blobs/{}", manifest["layers"][0]["digest"].as_str().unwrap()))).unwrap();
+    // Where cosign looks, in another repository: in that of the image it would hide nothing, but add.
+    let other = format!("{}/other/app:v1", registry.address());
+    success(&import(&exported(dir.path(), "key-legacy"), &other, &words(&flags)));
+    cosign(&["attach", "attestation", "--attestation", envelope.to_str().unwrap(), &other]);
+    let kind = "https://slsa.dev/verification_summary/v1";
+    cosign(&["verify-attestation", "--key", &public, "--insecure-ignore-tlog", "--type", kind, &other]);
 }
 
 #[test]
@@ -167,6 +215,7 @@ fn the_status_says_what_happened() {
     assert_eq!((&written["verdict"], &written["complete"]), (&"pass".into(), &true.into()));
     assert_eq!(written["bundle_id"], opened(&good).id().to_string());
     assert_eq!(members(&written), members(&documented()), "docs/import.md");
+    keeps_to_its_schema(&written);
 
     // A verdict, and it is fail.
     let before = support::writes(&registry).len();
@@ -180,6 +229,7 @@ fn the_status_says_what_happened() {
         assert_eq!(support::writes(&registry).len(), before);
         let written: Value = serde_json::from_slice(&fs::read(&receipt).unwrap()).unwrap();
         assert_eq!((&written["verdict"], written["written"].as_array().unwrap().len()), (&"fail".into(), 0));
+        keeps_to_its_schema(&written);
     }
 
     // No verdict, or not everything written.
@@ -189,8 +239,11 @@ fn the_status_says_what_happened() {
     let no_map = import(&good, "oci:x", &words(&with(&["--map", "a/b=c/d"])));
     let stdin = import(Path::new("-"), &place("x"), &words(&flags));
     registry.inject(Fault::on(Route::Upload, Effect::Status(403)));
-    let refused = import(&good, &place("x"), &words(&flags));
+    let refused = import(&good, &place("x"), &[words(&flags), vec!["--receipt", receipt.to_str().unwrap()]].concat());
     registry.heal();
+    let written: Value = serde_json::from_slice(&fs::read(&receipt).unwrap()).unwrap();
+    assert!(written["error"].as_str().is_some_and(|error| error.contains("403")), "{written}");
+    keeps_to_its_schema(&written);
     let nobody = import(&good, "127.0.0.1:1/mirror/x", &words(&flags));
     for output in [no_archive, no_flag, no_place, no_map, stdin, refused, nobody] {
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -204,6 +257,14 @@ fn the_status_says_what_happened() {
     let taken: Vec<String> = taken.into_iter().map(|word| word.replace("key-bundle", "key-legacy")).collect();
     let output = import(&other, &place("good"), &words(&taken));
     assert!(output.status.code() == Some(2) && said(&output).contains("--force"), "{}", said(&output));
+}
+
+/// `bundle-spec/schema/import-receipt.json`.
+fn keeps_to_its_schema(receipt: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundle-spec/schema/import-receipt.json");
+    let schema = jsonschema::draft202012::new(&serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).unwrap();
+    let errors: Vec<String> = schema.iter_errors(receipt).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}: {receipt:#}");
 }
 
 /// The receipt that the documentation shows.

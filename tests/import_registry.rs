@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use carnet_bundle::{Digest, media};
-use carnet_import::{ImportError, Shipment};
+use carnet_import::{ImportError, Judged, Shipment};
 use carnet_registry::{
     Backoff, Options, PushError,
     testing::{Behaviour, Effect, Fault, Route, TestingRegistry},
@@ -373,6 +373,63 @@ fn what_nobody_expected_is_not_written() {
     // The unexpected image fails the whole bundle's verdict, not the other image.
     let passed: Vec<_> = receipt["images"].as_array().unwrap().iter().map(|image| image["passed"].as_bool().unwrap()).collect();
     assert_eq!(passed, [true, false], "{receipt}");
+}
+
+/// Where the trust policy lets the platforms speak for an index, they are judged in
+/// place of it.
+#[test]
+fn an_index_passes_by_its_platforms_where_the_operator_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = exported(dir.path(), "multi");
+    let root = opened(&archive).inventory().subjects[0].digest;
+    let policy = dir.path().join("trust.yaml");
+    std::fs::write(&policy, "apiVersion: carnet/v0\nkind: TrustPolicy\nsignatures: {scope: every-platform}\n").unwrap();
+    let images = json!({ "components": [{ "name": "m", "containerImage": format!("registry.example/org/multi@{root}") }] });
+    let (trust, images) = (testdata("trust/local-sigstore/trusted_root.json").display().to_string(), images.to_string());
+    let identity = "https://gitlab.local/demo/app//.gitlab-ci.yml@refs/heads/main";
+    let flags = ["--images", &images, "--trust-policy", policy.to_str().unwrap(), "--trusted-root", &trust];
+    let signer = ["--certificate-identity", identity, "--certificate-oidc-issuer", "https://gitlab.local"];
+    let report: Value = serde_json::from_slice(&support::report(&archive, &[&flags[..], &signer].concat()).0).unwrap();
+    assert_eq!(report["carnet"]["images"][0]["components"], json!([]));
+    let imported = |report: &Value| {
+        let registry = registry(Behaviour::default());
+        let verdict = Judged::from_report(report.to_string().as_bytes(), b"").unwrap();
+        let (outcome, receipt) = import(&args(&[archive.to_str().unwrap(), "--to", &to(&registry), "--only-passed"]), verdict);
+        outcome.unwrap();
+        (tagged(&registry, "v1"), writes(&registry).len(), receipt["images"][0]["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(imported(&report).0, Some(root));
+
+    // One that was not judged, one that failed, and an index that nobody named.
+    let mut unjudged = report.clone();
+    unjudged["components"].as_array_mut().unwrap().pop();
+    let mut failed = report.clone();
+    failed["components"][1]["success"] = false.into();
+    let mut unnamed = report.clone();
+    unnamed["carnet"]["findings"] = json!([{ "code": "image-not-expected", "severity": "warning", "subject": root }]);
+    for (report, reason) in [(unjudged, "no component expects it"), (failed, " failed"), (unnamed, "no component expects it")] {
+        let (tag, writes, said) = imported(&report);
+        assert_eq!((tag, writes), (None, 0), "{reason}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+/// What is said of a component whose image did not come is not of another image.
+#[test]
+fn a_component_that_did_not_come_fails_no_other_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = exported(dir.path(), "key-bundle");
+    for absent in [support::reference("gone"), format!("registry.example/org/gone@{}", Digest::of(b"gone"))] {
+        let verdict = support::judged_as(&archive, &[("good", support::reference("key-bundle")), ("gone", absent.clone())]);
+        assert!(!verdict.passes());
+        let registry = registry(Behaviour::default());
+        let words = [archive.to_str().unwrap(), "--to", &to(&registry)];
+        let (_, receipt) = import(&args(&words), verdict.clone());
+        assert_eq!((receipt["images"][0]["passed"].as_bool(), writes(&registry).len()), (Some(false), 0), "{absent}");
+        let (outcome, receipt) = import(&args(&[&words[..], &["--only-passed"]].concat()), verdict);
+        outcome.unwrap();
+        assert_eq!(receipt["images"][0]["passed"], true, "{absent}: {receipt}");
+    }
 }
 
 #[test]

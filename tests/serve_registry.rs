@@ -20,8 +20,8 @@ mod served;
 #[path = "support/import.rs"]
 mod support;
 
-use served::{Got, Large, Served, by_key, ended, words};
-use support::{exported, exported_from, layout, opened, success};
+use served::{Got, Large, Served, by_key, by_key_as, ended, words};
+use support::{exported, exported_as, exported_from, layout, opened, success};
 
 fn root(archive: &Path) -> Digest {
     opened(archive).inventory().subjects[0].digest
@@ -116,29 +116,109 @@ fn what_did_not_pass_is_not_there() {
     assert!(status == Some(1) && text.contains("no image passed"), "{text}");
 }
 
+/// One list names all images, and each archive holds a part of them.
 #[test]
 fn several_archives_are_one_registry() {
     let dir = tempfile::tempdir().unwrap();
     let names = ["key-bundle", "key-legacy"];
     let archives = names.map(|name| exported(dir.path(), name));
-    let flags = by_key(&names);
-    // Each is judged for itself: of the other image nothing is known there.
+    let digests = archives.each_ref().map(|archive| root(archive));
+    let pinned = || names.iter().zip(&digests).map(|(name, digest)| (*name, format!("registry.example/org/{name}@{digest}")));
+    for flags in [by_key(&names), by_key_as(&pinned().collect::<Vec<_>>())] {
+        let served = Served::start(&[&archives[0], &archives[1]], &words(&flags));
+        for (digest, name) in digests.iter().zip(names) {
+            let got = served.get(&format!("/v2/org/{name}/manifests/v1"));
+            assert_eq!(got.header("docker-content-digest"), digest.to_string());
+        }
+        assert_eq!(served.get("/v2/_catalog").json()["repositories"], json!(["org/key-bundle", "org/key-legacy"]));
+        assert_eq!(served.end("TERM").0, Some(0));
+    }
+
+    // A component that no archive holds is nobody's to answer for.
+    let flags = by_key(&["key-bundle", "key-legacy", "unsigned"]);
     let (status, text) = ended(&[&archives[0], &archives[1]], &words(&flags));
     assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("no archive holds registry.example/org/unsigned:v1, which is expected"), "{text}");
+    assert!(text.contains("lacks registry.example/org/key-legacy:v1, which another archive holds"), "{text}");
     let with = [words(&flags), vec!["--only-passed"]].concat();
     let served = Served::start(&[&archives[0], &archives[1]], &with);
-    for (archive, name) in archives.iter().zip(names) {
-        let got = served.get(&format!("/v2/org/{name}/manifests/v1"));
-        assert_eq!(got.header("docker-content-digest"), root(archive).to_string());
+    for name in names {
+        assert_eq!(served.get(&format!("/v2/org/{name}/manifests/v1")).status, 200, "{name}");
     }
-    assert_eq!(served.get("/v2/_catalog").json()["repositories"], json!(["org/key-bundle", "org/key-legacy"]));
-    drop(served);
+    assert_eq!(served.end("TERM").0, Some(1));
+    // One archive alone answers for all that is expected.
+    let (status, text) = ended(&[&archives[0]], &words(&by_key(&names)));
+    assert!(status == Some(1) && text.contains("no archive holds registry.example/org/key-legacy:v1"), "{text}");
+}
 
-    // One tag for two images.
-    fs::create_dir(dir.path().join("other")).unwrap();
-    let other = exported_from(&dir.path().join("other"), &[("key-bundle", &layout("key-legacy"))], &[]);
-    let (status, text) = ended(&[&archives[0], &other], &words(&by_key(&["key-bundle"])));
-    assert!(status == Some(2) && text.contains("org/key-bundle:v1 would stand for"), "{text}");
+/// What another archive holds excuses nothing else.
+#[test]
+fn a_bad_image_in_one_of_two_archives_fails_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let archives = ["key-bundle", "unsigned"].map(|name| exported(dir.path(), name));
+    let flags = by_key(&["key-bundle", "unsigned"]);
+    for order in [[0, 1], [1, 0]] {
+        let both = order.map(|at| archives[at].as_path());
+        let (status, text) = ended(&both, &words(&flags));
+        assert!(status == Some(1) && text.contains("nothing is served: the verdict is fail"), "{text}");
+        let served = Served::start(&both, &[words(&flags), vec!["--only-passed"]].concat());
+        assert_eq!(served.get("/v2/_catalog").json()["repositories"], json!(["org/key-bundle"]));
+        assert_eq!(served.get("/v2/org/unsigned/manifests/v1").status, 404);
+        assert_eq!(served.end("TERM").0, Some(1));
+    }
+    // Nor that an archive holds what nobody expects.
+    let both = [archives[0].as_path(), archives[1].as_path()];
+    let (status, text) = ended(&both, &words(&by_key(&["key-bundle"])));
+    assert!(status == Some(1) && text.contains("nothing is served: the verdict is fail"), "{text}");
+    // The same component fails in one archive and is missing in the other.
+    let (status, text) = ended(&both, &words(&by_key(&["unsigned"])));
+    assert!(status == Some(1) && text.contains("nothing is served: the verdict is fail"), "{text}");
+}
+
+/// A tag names one image: two of two hosts, or of two archives, are decided by nobody.
+#[test]
+fn a_tag_of_two_images_is_refused_with_both_sources() {
+    let dir = tempfile::tempdir().unwrap();
+    let sets = ["key-bundle", "key-legacy"];
+    let hosts = ["a.example/org/app:v1", "b.example/org/app:v1"];
+    let archives: Vec<PathBuf> = sets.iter().zip(hosts).map(|(set, name)| exported_as(dir.path(), &layout(set), name)).collect();
+    let flags = by_key_as(&[("a", hosts[0].to_owned()), ("b", hosts[1].to_owned())]);
+    let (status, text) = ended(&[&archives[0], &archives[1]], &words(&flags));
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("org/app:v1 would stand for"), "{text}");
+    for (archive, name) in archives.iter().zip(hosts) {
+        let source = format!("{} ({name} in {})", root(archive), archive.display());
+        assert!(text.contains(&source), "{source}: {text}");
+    }
+    // Other tags of one path are one repository.
+    let retagged = dir.path().join("retagged");
+    success(&Command::new("cp").arg("-r").args([&layout("key-legacy"), &retagged]).output().unwrap());
+    let index = fs::read_to_string(retagged.join("index.json")).unwrap();
+    fs::write(retagged.join("index.json"), index.replace("\"v1\"", "\"v2\"")).unwrap();
+    let other = exported_as(dir.path(), &retagged, "b.example/org/app:v2");
+    let flags = by_key_as(&[("a", hosts[0].to_owned()), ("b", "b.example/org/app:v2".to_owned())]);
+    let served = Served::start(&[&archives[0], &other], &words(&flags));
+    let tags = served.get("/v2/org/app/tags/list").json();
+    assert!(["v1", "v2"].iter().all(|tag| tags["tags"].as_array().unwrap().contains(&json!(tag))), "{tags}");
+}
+
+/// Bytes that passed under one name are not served under another that the exporter
+/// alone knows, nor under its tag.
+#[test]
+fn a_name_that_only_the_exporter_knows_decides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = exported_as(dir.path(), &layout("key-legacy"), "registry.example/org/payments:v1");
+    let digest = root(&mirror);
+    let flags = by_key_as(&[("app", format!("registry.example/org/app@{digest}"))]);
+    let served = Served::start(&[&mirror], &words(&flags));
+    assert_eq!(served.get("/v2/_catalog").json(), json!({ "repositories": ["org/app"] }));
+    assert_eq!(served.get(&format!("/v2/org/app/manifests/{digest}")).status, 200);
+    for path in ["/v2/org/app/manifests/v1", "/v2/org/payments/manifests/v1", "/v2/org/payments/tags/list"] {
+        assert_eq!(served.get(path).status, 404, "{path}");
+    }
+    let tags = served.get("/v2/org/app/tags/list").json();
+    assert!(!tags["tags"].as_array().unwrap().contains(&json!("v1")), "{tags}");
+    assert_eq!(served.end("TERM").0, Some(0));
 }
 
 /// The evidence that speaks against an image is in one of two archives.

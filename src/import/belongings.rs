@@ -25,6 +25,8 @@ pub(crate) struct Belongings {
     pub(crate) tags: BTreeMap<String, Digest>,
     /// Evidence that no registry can hold as it is.
     pub(crate) left_behind: Vec<(Digest, &'static str)>,
+    /// Images below it that a runtime may choose and that the archive holds.
+    pub(crate) platforms: BTreeSet<Digest>,
     named: BTreeSet<Digest>,
     listed: BTreeSet<Digest>,
 }
@@ -74,6 +76,7 @@ impl Belongings {
         self.left_behind.extend(other.left_behind);
         self.left_behind.sort_unstable();
         self.left_behind.dedup();
+        self.platforms.extend(other.platforms);
         self.listed.extend(other.listed);
         self.tags.extend(other.tags);
         self.named.extend(other.named);
@@ -110,6 +113,9 @@ impl Belongings {
             Body::Index { manifests } => {
                 for child in manifests {
                     if bundle.manifest(&child.digest).is_some() {
+                        if !is_evidence && runs(child) {
+                            self.platforms.insert(child.digest);
+                        }
                         self.walk(bundle, &child.digest, is_evidence);
                     } else {
                         self.absent.push(Absent { descriptor: child.clone(), owner: *digest, is_manifest: true });
@@ -130,6 +136,13 @@ impl Belongings {
             self.absent.push(Absent { descriptor: blob.clone(), owner: *owner, is_manifest: false });
         }
     }
+}
+
+/// Whether a runtime may choose this child. BuildKit gives its attestations the platform
+/// `unknown/unknown`; one that claims another is an image, whatever it is called.
+fn runs(child: &Descriptor) -> bool {
+    let unknown = |architecture: &str| matches!(architecture, "" | "unknown");
+    !child.is_buildkit_attestation() || child.platform.as_ref().is_some_and(|platform| !unknown(&platform.architecture))
 }
 
 /// The tags under which a piece of evidence was found, or would have been.

@@ -18,6 +18,7 @@ use crate::{
     error::ImportError,
     receipt::Receipt,
     shipment::Shipment,
+    signing_key::SigningKey,
     target::{Mapping, Target},
     verdict::judge,
     verifier::Verifier,
@@ -71,7 +72,8 @@ pub struct ImportArgs {
     /// Attaches the verdict to each image that passed, as a signed SLSA verification summary
     #[arg(long, requires = "vsa_key", help_heading = PLACE)]
     pub(crate) attach_vsa: bool,
-    /// Private key that signs it (PKCS#8 PEM, P-256 or Ed25519)
+    /// Private key that signs it (P-256 or Ed25519; as cosign writes it, or PKCS#8 PEM); its password is that of
+    /// COSIGN_PASSWORD, or is asked for
     #[arg(long, value_name = "FILE", requires = "attach_vsa", help_heading = PLACE)]
     pub(crate) vsa_key: Option<PathBuf>,
 
@@ -81,6 +83,17 @@ pub struct ImportArgs {
     /// How registries are reached
     #[command(flatten, next_help_heading = REACH)]
     pub(crate) network: NetworkArgs,
+}
+
+impl ImportArgs {
+    /// The key that signs the verdict, if it is to be attached.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`ImportError`] when the key cannot be read or opened.
+    pub fn key(&self) -> Result<Option<SigningKey>, ImportError> {
+        self.vsa_key.as_deref().map(SigningKey::open).transpose()
+    }
 }
 
 /// Runs `carnet import`.
@@ -107,6 +120,8 @@ pub fn import(args: &ImportArgs) -> ExitCode {
 fn run(args: &ImportArgs, receipt: &mut Receipt) -> Result<u8, ImportError> {
     refuse(args)?;
     let options = Options { requests_per_host: args.parallel.into(), ..args.network.options(document::read)? };
+    // Before the verdict, which may take minutes, and after which it would be late.
+    let key = args.key()?;
     let Some(judged) = judge(args, &Verifier::located()?)? else { return Ok(NOT_IMPORTED) };
     receipt.judged(&judged);
     let passes = judged.passes();
@@ -115,7 +130,7 @@ fn run(args: &ImportArgs, receipt: &mut Receipt) -> Result<u8, ImportError> {
         return Ok(REFUSED);
     }
     let shipment = Shipment::open(args, judged)?;
-    let written = run_until_stopped(shipment.write(args, options, receipt)).map_err(ImportError::Runtime)?;
+    let written = run_until_stopped(shipment.write(args, key.as_ref(), options, receipt)).map_err(ImportError::Runtime)?;
     written.unwrap_or(Err(ImportError::Interrupted))?;
     if !args.verify.quiet {
         let lines: String = receipt.lines().iter().map(|line| format!("{}\n", escape_line(line))).collect();

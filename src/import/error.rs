@@ -179,7 +179,9 @@ impl ImportError {
             Self::FallbackRace { .. } | Self::Interrupted => "run it again: what is there already is not written again",
             Self::Flags(_) => "`carnet import --help` says which flags go together",
             Self::Json(_) | Self::Report(_) => "install carnet and carnet-verify of one release",
-            Self::Key { .. } => "give a P-256 or Ed25519 key in PKCS#8 PEM, as `openssl genpkey` writes it",
+            Self::Key { .. } => {
+                "give a P-256 or Ed25519 key as `cosign generate-key-pair` or `openssl genpkey` writes it, and its password in COSIGN_PASSWORD"
+            }
             Self::Look { obstacle, .. } | Self::Write { source: PushError::Refused(obstacle), .. } => obstacle_hint(obstacle),
             Self::NameNotExpected { .. } => {
                 "the exporter chose that name: give the place with --to, or name the image so in images.yaml"

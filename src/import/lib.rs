@@ -16,11 +16,13 @@
 
 mod arguments;
 mod belongings;
+mod buffers;
 mod cli;
 mod delivery;
 mod destination;
 mod docker_archive;
 mod document;
+mod encrypted_key;
 mod error;
 mod fallback;
 mod files;
@@ -41,4 +43,5 @@ pub use error::ImportError;
 pub use receipt::Receipt;
 pub use serve::{ServeArgs, ServeError, serve};
 pub use shipment::Shipment;
+pub use signing_key::SigningKey;
 pub use verdict::{Judged, judge};

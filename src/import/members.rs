@@ -23,12 +23,18 @@ use carnet_bundle::{
 };
 use carnet_registry::{BlobError, Chunks, Obstacle, ObstacleKind};
 use futures_util::{StreamExt, stream};
+#[cfg(target_os = "linux")]
+use rustix::io::{ReadWriteFlags, preadv2};
 
-use crate::error::ImportError;
+use crate::{
+    buffers::{Buffer, Buffers},
+    error::ImportError,
+};
 
-/// Bytes read at a time. Several blobs are under way at once, and each holds back
-/// one piece.
-const CHUNK: u64 = 256 * 1024;
+/// Bytes read at a time: what was read is still in the cache of the processor when it
+/// is hashed and sent. Several blobs are under way at once, and each holds back one
+/// piece.
+const CHUNK: usize = 512 * 1024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The members of an archive or of its unpacked directory.
@@ -37,6 +43,7 @@ pub(crate) struct Members {
     place: String,
     store: Store,
     names: Vec<String>,
+    buffers: Buffers,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +61,7 @@ pub(crate) struct Extent {
     file: Arc<File>,
     offset: u64,
     pub(crate) size: u64,
+    buffers: Buffers,
 }
 
 impl Members {
@@ -62,11 +70,11 @@ impl Members {
         if path == Path::new("-") {
             return Err(ImportError::StandardInput);
         }
-        let place = path.display().to_string();
+        let (place, buffers) = (path.display().to_string(), Buffers::up_to(CHUNK));
         let read_error = |source| ImportError::Read { path: path.to_owned(), source };
         if fs::metadata(path).map_err(read_error)?.is_dir() {
             let store = Store::Directory(path.to_owned());
-            return Ok(Self { place, store, names: listed(path).map_err(read_error)? });
+            return Ok(Self { place, store, names: listed(path).map_err(read_error)?, buffers });
         }
         let mut file = File::open(path).map_err(read_error)?;
         let mut magic = [0; 2];
@@ -74,7 +82,7 @@ impl Members {
             return Err(ImportError::Compressed(path.to_owned()));
         }
         let (names, extents) = headers(&file, limits)?;
-        Ok(Self { place, store: Store::Archive { file: Arc::new(file), extents }, names })
+        Ok(Self { place, store: Store::Archive { file: Arc::new(file), extents }, names, buffers })
     }
 
     /// Finds a blob without reading it.
@@ -94,24 +102,22 @@ impl Members {
             Err(error) => stream::iter([Err(unreadable(error))]).boxed(),
             Ok(extent) => stream::try_unfold(extent, move |extent| {
                 let unreadable = unreadable.clone();
-                async move {
-                    let read = tokio::task::spawn_blocking(move || extent.split_front()).await;
-                    read.map_err(io::Error::other).flatten().map_err(unreadable)
-                }
+                async move { extent.front().await.map_err(unreadable) }
             })
             .boxed(),
         }
     }
 
     fn find(&self, name: &str) -> io::Result<Option<Extent>> {
+        let extent = |file, offset, size| Extent { file, offset, size, buffers: self.buffers.clone() };
         match &self.store {
             Store::Archive { file, extents } => {
-                Ok(extents.get(name).map(|(offset, size)| Extent { file: Arc::clone(file), offset: *offset, size: *size }))
+                Ok(extents.get(name).map(|(offset, size)| extent(Arc::clone(file), *offset, *size)))
             }
             Store::Directory(root) => match File::open(root.join(name)) {
                 Ok(file) => {
                     let size = file.metadata()?.len();
-                    Ok(Some(Extent { file: Arc::new(file), offset: 0, size }))
+                    Ok(Some(extent(Arc::new(file), 0, size)))
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
@@ -151,26 +157,62 @@ impl Container for Members {
 }
 
 impl Extent {
-    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+    fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(self.size).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut bytes, self.offset).map_err(cut_off)?;
         Ok(bytes)
     }
 
     /// `length` bytes from `from` on, which have to be within.
-    pub(crate) fn part(&self, from: u64, length: u64) -> Self {
-        Self { offset: self.offset.saturating_add(from), size: length, ..self.clone() }
+    pub(crate) fn piece(&self, from: u64, length: u64) -> io::Result<Bytes> {
+        let mut buffer = self.buffer(length)?;
+        self.file.read_exact_at(buffer.as_mut(), self.offset.saturating_add(from)).map_err(cut_off)?;
+        Ok(buffer.freeze())
     }
 
     /// The first bytes and what is behind them; `None` at the end.
     pub(crate) fn split_front(self) -> io::Result<Option<(Bytes, Self)>> {
-        let length = self.size.min(CHUNK);
-        if length == 0 {
-            return Ok(None);
+        match self.front_length() {
+            0 => Ok(None),
+            length => Ok(Some((self.piece(0, length)?, self.behind(length)))),
         }
-        let front = Self { size: length, ..self.clone() }.read()?;
-        Ok(Some((front.into(), Self { offset: self.offset + length, size: self.size - length, ..self })))
     }
+
+    /// The same. What the system has at hand is read at once, and hashed and sent by the
+    /// thread that read it; only the disk is waited for elsewhere.
+    async fn front(self) -> io::Result<Option<(Bytes, Self)>> {
+        let length = self.front_length();
+        let mut buffer = self.buffer(length)?;
+        if length == 0 || is_at_hand(&self.file, buffer.as_mut(), self.offset) {
+            return Ok((length > 0).then(|| (buffer.freeze(), self.behind(length))));
+        }
+        tokio::task::spawn_blocking(move || self.split_front()).await.map_err(io::Error::other).flatten()
+    }
+
+    fn front_length(&self) -> u64 {
+        self.size.min(u64::try_from(CHUNK).unwrap_or(u64::MAX))
+    }
+
+    fn behind(self, length: u64) -> Self {
+        Self { offset: self.offset.saturating_add(length), size: self.size.saturating_sub(length), ..self }
+    }
+
+    fn buffer(&self, length: u64) -> io::Result<Buffer> {
+        Ok(self.buffers.take(usize::try_from(length).map_err(io::Error::other)?))
+    }
+}
+
+/// Fills `bytes` if that takes no waiting for a disk.
+#[cfg(target_os = "linux")]
+fn is_at_hand(file: &File, bytes: &mut [u8], offset: u64) -> bool {
+    let want = bytes.len();
+    let read = preadv2(file, &mut [io::IoSliceMut::new(bytes)], offset, ReadWriteFlags::NOWAIT);
+    read.is_ok_and(|got| got == want)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_at_hand(_: &File, _: &mut [u8], _: u64) -> bool {
+    false
 }
 
 /// The system's own words for this are about a buffer.

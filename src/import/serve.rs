@@ -20,6 +20,7 @@ mod range;
 mod reply;
 mod server;
 mod tls;
+mod together;
 mod watch;
 
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -33,13 +34,14 @@ use crate::{
     arguments::VerifyWords,
     cli::say,
     shipment::Shipment,
-    verdict::judge_words,
+    verdict::{Judged, judge_words},
     verifier::{StartError, Verifier},
 };
 use answer::Registry;
 use arguments::ServeWords;
 use catalog::Catalog;
 use listen::Address;
+use together::together;
 use watch::Watch;
 
 const HOW: &str = "How it is served";
@@ -108,20 +110,26 @@ fn run(args: &ServeArgs) -> Result<u8, ServeError> {
     // Before the verdicts, which may take minutes, and after which it would be late.
     let listener = args.listen.bind()?;
     let verifier = Verifier::located()?;
-    let (mut shipments, mut watches, mut all_passed) = (Vec::new(), Vec::new(), true);
-    for words in args.words.each() {
-        let watch = Watch::new(&words.archive);
-        let Some(shipment) = opened(args, &words, &verifier)? else { return Ok(NOT_SERVED) };
-        all_passed &= shipment.passes();
-        shipments.push(shipment);
-        watches.push(watch);
+    let each: Vec<VerifyWords> = args.words.each().collect();
+    let (mut verdicts, mut watches) = (Vec::new(), Vec::new());
+    for words in &each {
+        watches.push(Watch::new(&words.archive));
+        let Some(judged) = judged(words, &verifier)? else { return Ok(NOT_SERVED) };
+        verdicts.push((words.archive.as_path(), judged));
     }
+    let (notes, nowhere) = together(&mut verdicts);
+    notes.iter().chain(&nowhere).for_each(|note| note_down(note));
+    let all_passed = nowhere.is_empty() && verdicts.iter().all(|(_, judged)| judged.passes_beside_others());
     if !all_passed && !args.only_passed {
         say("carnet: nothing is served: the verdict is fail");
         return Ok(REFUSED);
     }
+    let mut shipments = Vec::new();
+    for (archive, judged) in verdicts {
+        shipments.push((archive, Shipment::open_archive(archive, args.only_passed, judged)?));
+    }
     let catalog = Catalog::of(shipments)?;
-    catalog.notes().iter().for_each(|note| say(&format!("carnet: {}", escape_line(note))));
+    catalog.notes().iter().for_each(|note| note_down(note));
     if catalog.is_empty() {
         say("carnet: nothing is served: no image passed");
         return Ok(REFUSED);
@@ -134,11 +142,14 @@ fn run(args: &ServeArgs) -> Result<u8, ServeError> {
     })
 }
 
-/// Judges one archive and opens it. `None` when there is no verdict.
-fn opened(args: &ServeArgs, words: &VerifyWords, verifier: &Verifier) -> Result<Option<Shipment>, ServeError> {
+/// Judges one archive. `None` when there is no verdict.
+fn judged(words: &VerifyWords, verifier: &Verifier) -> Result<Option<Judged>, ServeError> {
     fs::metadata(&words.archive).map_err(|source| ServeError::Read { path: words.archive.clone(), source })?;
-    let Some(judged) = judge_words(words, false, verifier)? else { return Ok(None) };
-    Ok(Some(Shipment::open_archive(&words.archive, args.only_passed, judged)?))
+    Ok(judge_words(words, false, verifier)?)
+}
+
+fn note_down(note: &str) {
+    say(&format!("carnet: {}", escape_line(note)));
 }
 
 impl From<StartError> for ServeError {

@@ -7,7 +7,7 @@ use carnet_registry::Options;
 
 use crate::{
     belongings::Belongings, cli::ImportArgs, delivery, destination::deliveries, docker_archive, error::ImportError, layout,
-    members::Members, receipt::Receipt, target::Target, verdict::Judged, vsa::Signed,
+    members::Members, receipt::Receipt, signing_key::SigningKey, target::Target, verdict::Judged, vsa::Signed,
 };
 
 /// What an import may write: the images that passed, from the bundle that was
@@ -77,18 +77,20 @@ impl Shipment {
         self.images.iter().any(|image| image.refusal.is_none())
     }
 
-    /// Whether the verdict on the archive was pass.
-    pub fn passes(&self) -> bool {
-        self.judged.passes()
-    }
-
-    /// Writes it to where `args` say, and into `receipt` what became of it.
+    /// Writes it to where `args` say, and into `receipt` what became of it. With a
+    /// `key`, the verdict is attached to what passed.
     ///
     /// # Errors
     ///
     /// Returns an [`ImportError`] when not everything could be written. No tag of an
     /// image and no file was written then.
-    pub async fn write(&self, args: &ImportArgs, options: Options, receipt: &mut Receipt) -> Result<(), ImportError> {
+    pub async fn write(
+        &self,
+        args: &ImportArgs,
+        key: Option<&SigningKey>,
+        options: Options,
+        receipt: &mut Receipt,
+    ) -> Result<(), ImportError> {
         receipt.begin(self, args.dry_run);
         if !self.has_passed() {
             return Ok(());
@@ -98,7 +100,7 @@ impl Shipment {
             Some(Target::LayoutArchive(path)) => layout::write_archive(self, args, path, receipt),
             Some(Target::DockerArchive(path)) => docker_archive::write(self, args, path, receipt),
             Some(Target::Repository(_)) | None => {
-                let signed = Signed::summaries(args, self)?;
+                let signed = Signed::summaries(args, key, self)?;
                 delivery::deliver(self, args, options, deliveries(args, self)?, &signed, receipt).await
             }
         }?;
@@ -116,14 +118,14 @@ fn images(only_passed: bool, judged: &Judged, bundle: &Bundle) -> Vec<Image> {
     let subjects = &bundle.inventory().subjects;
     let all: Vec<Belongings> = subjects.iter().map(|subject| Belongings::of(bundle, &subject.digest)).collect();
     let refusal = |subject: &Subject, own: &Belongings| match judged.refusal(&subject.digest, own, &all) {
-        None if !judged.passes() && !only_passed => Some("the verdict on the archive is fail".to_owned()),
+        None if !judged.passes_beside_others() && !only_passed => Some("the verdict on the archive is fail".to_owned()),
         refusal => refusal,
     };
     let refusals: Vec<_> = subjects.iter().zip(&all).map(|(subject, own)| refusal(subject, own)).collect();
     let images = subjects.iter().zip(all).zip(refusals);
     images
         .map(|((subject, belongings), refusal)| Image {
-            repositories: judged.repositories(&subject.digest),
+            repositories: judged.repositories(&subject.digest, &belongings),
             subject: subject.clone(),
             belongings,
             refusal,

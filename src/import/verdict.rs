@@ -14,6 +14,17 @@ use crate::{
     verifier::{StartError, Verifier},
 };
 
+/// The code of a component whose image the archive does not carry.
+const NOT_CARRIED: &str = "image-not-carried";
+/// The code of an image that no component expects.
+const NOT_EXPECTED: &str = "image-not-expected";
+/// What is said of a component whose image is not there: all of it follows from that.
+const OF_ABSENT: [&str; 2] = [NOT_CARRIED, "image-not-accessible"];
+
+/// Steps about container, policy, trust root and lookups. What they say is about every
+/// image, even where its subject is a blob that some image happens to hold.
+const OF_ALL: [&str; 5] = ["V1.", "V2.", "V5.", "V13.", "V15.2"];
+
 /// A verdict that was given on an archive.
 #[derive(Clone, Debug)]
 pub struct Judged {
@@ -22,6 +33,8 @@ pub struct Judged {
     pub(crate) report_digest: Digest,
     /// Verification summaries, one statement each, if they were asked for.
     pub(crate) summaries: Vec<String>,
+    /// Components (their `containerImage`) that are another archive's to answer for.
+    elsewhere: BTreeSet<String>,
 }
 
 /// The members of the JSON report that an import rests on.
@@ -76,6 +89,8 @@ struct Image {
 #[derive(Clone, Debug, Deserialize)]
 struct Said {
     code: String,
+    #[serde(default)]
+    step: String,
     severity: Weight,
     #[serde(default)]
     subject: String,
@@ -134,12 +149,71 @@ impl Judged {
         let parsed: Report = json::parse_as(report).map_err(|error| ImportError::Report(error.to_string()))?;
         let lines = std::str::from_utf8(summaries).map_err(|error| ImportError::Report(error.to_string()))?;
         let summaries = lines.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        Ok(Self { report: parsed, report_digest: Digest::of(report), summaries })
+        Ok(Self { report: parsed, report_digest: Digest::of(report), summaries, elsewhere: BTreeSet::new() })
     }
 
     /// Whether the verdict is pass.
     pub fn passes(&self) -> bool {
         self.report.carnet.verdict == Word::Pass
+    }
+
+    /// Components whose image the archive does not carry, by their `containerImage`,
+    /// which no two of one list share. They have failed for that reason and no other.
+    pub(crate) fn not_carried(&self) -> BTreeSet<&str> {
+        let carnet = &self.report.carnet;
+        let said = carnet.findings.iter().filter(|said| said.code == NOT_CARRIED).map(|said| said.subject.as_str());
+        said.filter(|subject| self.components().any(|c| c.container_image == *subject && !c.success)).collect()
+    }
+
+    /// Leaves components that this archive does not carry to another one, which does.
+    pub(crate) fn leave(&mut self, components: impl IntoIterator<Item = String>) {
+        let own: BTreeSet<String> = self.not_carried().into_iter().map(str::to_owned).collect();
+        self.elsewhere = components.into_iter().filter(|component| own.contains(component)).collect();
+    }
+
+    /// Whether the verdict is pass, or is fail for nothing but components that were
+    /// left to other archives.
+    pub(crate) fn passes_beside_others(&self) -> bool {
+        let excused = |component: &Component| component.success || self.elsewhere.contains(&component.container_image);
+        let nothing_else = || self.components().all(excused) && self.failures().next().is_none();
+        self.passes() || (!self.elsewhere.is_empty() && nothing_else())
+    }
+
+    fn components(&self) -> impl Iterator<Item = &Component> + Clone {
+        self.report.components.iter().flatten()
+    }
+
+    /// Failures, but for those that another archive answers for.
+    fn failures(&self) -> impl Iterator<Item = &Said> {
+        let left = |said: &&Said| OF_ABSENT.contains(&said.code.as_str()) && self.elsewhere.contains(&said.subject);
+        self.report.carnet.findings.iter().filter(|said| said.severity == Weight::Failure).filter(move |said| !left(said))
+    }
+
+    /// Components that stand for the image `root`.
+    ///
+    /// They are those that it was judged for. Where the trust policy lets the platforms
+    /// of an index speak for it (`every-platform`), the verifier judges them in place of
+    /// it, and says of no such index that nobody expects it: then they are those of its
+    /// platforms, if each that came along was judged.
+    fn standing_for(&self, root: &Digest, own: &Belongings) -> Vec<&Component> {
+        let carnet = &self.report.carnet;
+        let images = carnet.images.iter().filter(|image| image.digest == *root);
+        let names: BTreeSet<&String> = images.clone().flat_map(|image| &image.components).collect();
+        if !names.is_empty() {
+            // Names are not unique: two components may have none at all.
+            let is_own = |c: &&Component| digest_in(&c.container_image).is_none_or(|digest| own.holds(&digest));
+            return self.components().filter(|component| names.contains(&component.name)).filter(is_own).collect();
+        }
+        let is_expected = images.clone().next().is_some()
+            && !carnet.findings.iter().any(|said| said.code == NOT_EXPECTED && digest_in(&said.subject) == Some(*root));
+        let of = |platform: &Digest| {
+            let platform = *platform;
+            self.components().filter(move |component| digest_in(&component.container_image) == Some(platform))
+        };
+        if !is_expected || own.platforms.iter().any(|platform| of(platform).next().is_none()) {
+            return Vec::new();
+        }
+        own.platforms.iter().flat_map(of).collect()
     }
 
     /// Digest of the bundle index that was judged.
@@ -153,10 +227,8 @@ impl Judged {
     }
 
     /// Repositories by which components name the image `root`.
-    pub(crate) fn repositories(&self, root: &Digest) -> BTreeSet<String> {
-        let images = self.report.carnet.images.iter().filter(|image| image.digest == *root);
-        let names: BTreeSet<&String> = images.flat_map(|image| &image.components).collect();
-        let components = self.report.components.iter().flatten().filter(|component| names.contains(&component.name));
+    pub(crate) fn repositories(&self, root: &Digest, own: &Belongings) -> BTreeSet<String> {
+        let components = self.standing_for(root, own).into_iter();
         components.filter_map(|component| Some(component.container_image.parse::<Reference>().ok()?.name())).collect()
     }
 
@@ -166,27 +238,24 @@ impl Judged {
     /// A failure that is about another image alone does not count; one that is about
     /// nothing in particular counts for every image.
     pub(crate) fn refusal(&self, root: &Digest, own: &Belongings, others: &[Belongings]) -> Option<String> {
-        let carnet = &self.report.carnet;
-        let names: BTreeSet<&String> = carnet.images.iter().filter(|i| i.digest == *root).flat_map(|i| &i.components).collect();
-        if names.is_empty() {
+        let standing = self.standing_for(root, own);
+        if standing.is_empty() {
             return Some("no component expects it, so it was not judged".to_owned());
         }
-        let components = self.report.components.iter().flatten();
-        let is_own = |component: &&Component| {
-            names.contains(&component.name) || digest_in(&component.container_image).is_some_and(|digest| own.holds(&digest))
-        };
-        if let Some(failed) = components.clone().filter(is_own).find(|component| !component.success) {
+        let about = self.components().filter(|c| digest_in(&c.container_image).is_some_and(|digest| own.holds(&digest)));
+        if let Some(failed) = standing.into_iter().chain(about).find(|component| !component.success) {
             return Some(format!("component {} failed", failed.name));
         }
-        let mut failures = carnet.findings.iter().filter(|said| said.severity == Weight::Failure);
-        let component_of = |text: &str| components.clone().any(|component| component.container_image == text);
-        failures.find_map(|said| {
+        let component_of = |text: &str| self.components().any(|component| component.container_image == text);
+        self.failures().find_map(|said| {
+            // A component that passed is not failed by what is said of it: that
+            // would have been found above. One whose image did not come is of another.
             let elsewhere = match digest_in(&said.subject) {
-                Some(digest) => !own.holds(&digest) && others.iter().any(|other| other.holds(&digest)),
+                _ if OF_ALL.iter().any(|step| said.step.starts_with(step)) => false,
+                Some(digest) if own.holds(&digest) => false,
+                Some(digest) => others.iter().any(|other| other.holds(&digest)) || component_of(&said.subject),
                 None => component_of(&said.subject),
             };
-            // A component that passed is not failed by what is said of it: that
-            // would have been found above.
             (!elsewhere).then(|| format!("{}: {}", said.code, said.subject))
         })
     }

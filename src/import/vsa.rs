@@ -26,10 +26,9 @@ pub(crate) struct Signed {
 }
 
 impl Signed {
-    /// Signs the summaries of all images that passed, if that was asked for.
-    pub(crate) fn summaries(args: &ImportArgs, shipment: &Shipment) -> Result<Vec<Self>, ImportError> {
-        let Some(path) = args.vsa_key.as_deref().filter(|_| args.attach_vsa) else { return Ok(Vec::new()) };
-        let key = SigningKey::open(path)?;
+    /// Signs the summaries of all images that passed, if there is a key.
+    pub(crate) fn summaries(args: &ImportArgs, key: Option<&SigningKey>, shipment: &Shipment) -> Result<Vec<Self>, ImportError> {
+        let Some((path, key)) = args.vsa_key.as_deref().zip(key) else { return Ok(Vec::new()) };
         let mut signed: Vec<Self> = Vec::new();
         for statement in &shipment.judged.summaries {
             let Some(subject) = passed_subject(statement, shipment)? else { continue };
@@ -54,7 +53,7 @@ impl Signed {
             "schemaVersion": 2,
             "mediaType": media::OCI_MANIFEST,
             "artifactType": media::DSSE_ENVELOPE,
-            "config": plain(&descriptor(media::OCI_EMPTY, media::EMPTY_JSON)),
+            "config": plain(&Descriptor::of(media::OCI_EMPTY, media::EMPTY_JSON)),
             "layers": [{
                 "mediaType": media::DSSE_ENVELOPE,
                 "digest": Digest::of(&envelope),
@@ -70,8 +69,8 @@ impl Signed {
     /// The blobs that the manifest names.
     pub(crate) fn blobs(&self) -> [(Descriptor, &[u8]); 2] {
         [
-            (descriptor(media::OCI_EMPTY, media::EMPTY_JSON), media::EMPTY_JSON),
-            (descriptor(media::DSSE_ENVELOPE, &self.envelope), &self.envelope),
+            (Descriptor::of(media::OCI_EMPTY, media::EMPTY_JSON), media::EMPTY_JSON),
+            (Descriptor::of(media::DSSE_ENVELOPE, &self.envelope), &self.envelope),
         ]
     }
 
@@ -101,18 +100,6 @@ fn passed_subject(statement: &str, shipment: &Shipment) -> Result<Option<Digest>
 /// What DSSE signs (its protocol.md, "PAE").
 fn pre_authentication(statement: &str) -> Vec<u8> {
     format!("DSSEv1 {} {} {} {statement}", media::IN_TOTO.len(), media::IN_TOTO, statement.len()).into_bytes()
-}
-
-fn descriptor(media_type: &str, bytes: &[u8]) -> Descriptor {
-    Descriptor {
-        media_type: media_type.to_owned(),
-        digest: Digest::of(bytes),
-        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    }
 }
 
 fn plain(descriptor: &Descriptor) -> Value {

@@ -12,10 +12,13 @@ use std::{
     thread,
 };
 
-use carnet_bundle::container::{BLOCK, header, padding};
 use carnet_registry::testing::{Behaviour, Content, Fault, TestingRegistry};
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[path = "../support/members.rs"]
+mod archive;
+pub(crate) use archive::tar;
 
 pub(crate) const REFERENCE: &str = "registry.example/org/app:v1";
 /// Bytes of address space for carnet-verify, in KiB for the shell.
@@ -225,36 +228,8 @@ fn interrupt(child: &mut Child, text: &str) -> String {
 }
 
 /// The members of a good archive.
-pub(crate) fn members() -> Vec<(String, Vec<u8>)> {
-    let archive = good_archive();
-    let mut members = Vec::new();
-    let mut at = 0;
-    while archive[at] != 0 {
-        let block = tar_header(&archive[at..at + BLOCK]);
-        let data = at + BLOCK;
-        let end = data + block.1;
-        members.push((block.0, archive[data..end].to_vec()));
-        at = end.next_multiple_of(BLOCK);
-    }
-    members
-}
-
-fn tar_header(block: &[u8]) -> (String, usize) {
-    let text = |field: &[u8]| String::from_utf8(field.split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap();
-    (text(&block[..100]), usize::from_str_radix(&text(&block[124..136]), 8).unwrap())
-}
-
-/// A tar of members with canonical headers.
-pub(crate) fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, data) in members {
-        let size = data.len() as u64;
-        out.extend_from_slice(&header(name, size));
-        out.extend_from_slice(data);
-        out.resize(out.len() + padding(size) as usize, 0);
-    }
-    out.resize(out.len() + 2 * BLOCK, 0);
-    out
+pub(crate) fn members() -> archive::Members {
+    archive::members(good_archive())
 }
 
 /// Writes the members as a directory.

@@ -175,8 +175,13 @@ pub(crate) fn ended(archives: &[&Path], flags: &[&str]) -> (Option<i32>, String)
 
 /// Flags by which images of the key `demo` pass.
 pub(crate) fn by_key(names: &[&str]) -> Vec<String> {
+    by_key_as(&names.iter().map(|name| (*name, support::reference(name))).collect::<Vec<_>>())
+}
+
+/// The same, each image under the reference that is given.
+pub(crate) fn by_key_as(components: &[(&str, String)]) -> Vec<String> {
     let components: Vec<Value> =
-        names.iter().map(|name| serde_json::json!({ "name": name, "containerImage": support::reference(name) })).collect();
+        components.iter().map(|(name, image)| serde_json::json!({ "name": name, "containerImage": image })).collect();
     let images = serde_json::json!({ "components": components }).to_string();
     let key = support::testdata("trust/local-sigstore/demo.pub").display().to_string();
     ["--images", &images, "--public-key", &key, "--ignore-rekor"].map(str::to_owned).to_vec()

@@ -123,16 +123,7 @@ fn documents() -> Vec<Document> {
 fn manifest(hex: &str) -> (Descriptor, Manifest) {
     let bytes = blob(&digest(hex));
     let manifest = Manifest::parse(&bytes, media::OCI_MANIFEST).unwrap();
-    let descriptor = Descriptor {
-        media_type: media::OCI_MANIFEST.to_owned(),
-        digest: Digest::of(&bytes),
-        size: u64::try_from(bytes.len()).unwrap(),
-        artifact_type: None,
-        annotations: Default::default(),
-        platform: None,
-        urls: Vec::new(),
-    };
-    (descriptor, manifest)
+    (Descriptor::of(media::OCI_MANIFEST, &bytes), manifest)
 }
 
 fn digest(hex: &str) -> Digest {

@@ -52,6 +52,16 @@ pub(crate) fn exported_from(dir: &Path, images: &[(&str, &Path)], flags: &[&str]
     archive
 }
 
+/// An archive with the image of a layout under that name.
+pub(crate) fn exported_as(dir: &Path, layout: &Path, reference: &str) -> PathBuf {
+    let archive = dir.join(format!("{}.carnet.tar", reference.replace(['/', ':'], "-")));
+    let mut command = Command::new(carnet());
+    command.args(["export", "--proofs=skip", "--no-cache", "--no-preflight", "--quiet", reference, "-o"]).arg(&archive);
+    command.arg("--from").arg(format!("oci:{}", layout.display()));
+    success(&command.output().unwrap());
+    archive
+}
+
 /// The reference of an image in an archive.
 pub(crate) fn reference(name: &str) -> String {
     format!("registry.example/org/{name}:v1")
@@ -77,17 +87,23 @@ pub(crate) fn judged(archive: &Path, names: &[&str]) -> Judged {
 
 /// The same, each image under the reference that is given.
 pub(crate) fn judged_as(archive: &Path, components: &[(&str, String)]) -> Judged {
-    let dir = tempfile::tempdir().unwrap();
-    let (report, summaries) = (dir.path().join("r.json"), dir.path().join("v.jsonl"));
     let components: Vec<Value> =
         components.iter().map(|(name, image)| json!({ "name": name, "containerImage": image })).collect();
+    let images = json!({ "components": components }).to_string();
+    let key = testdata("trust/local-sigstore/demo.pub").display().to_string();
+    let (report, summaries) = report(archive, &[&["--images", &images, "--public-key", &key][..], BY_KEY].concat());
+    Judged::from_report(&report, &summaries).unwrap()
+}
+
+/// The report of `carnet-verify` in JSON, and its summaries.
+pub(crate) fn report(archive: &Path, flags: &[&str]) -> (Vec<u8>, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (report, summaries) = (dir.path().join("r.json"), dir.path().join("v.jsonl"));
     let mut command = Command::new(carnet().with_file_name("carnet-verify"));
-    command.arg(archive).arg("--images").arg(json!({ "components": components }).to_string()).args(BY_KEY);
-    command.arg("--public-key").arg(testdata("trust/local-sigstore/demo.pub"));
-    command.arg(format!("--output=json={},slsa-vsa={}", report.display(), summaries.display()));
+    command.arg(archive).args(flags).arg(format!("--output=json={},slsa-vsa={}", report.display(), summaries.display()));
     let output = command.output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
-    Judged::from_report(&fs::read(report).unwrap(), &fs::read(summaries).unwrap()).unwrap()
+    (fs::read(report).unwrap(), fs::read(summaries).unwrap())
 }
 
 /// A verdict on images that nobody signed, for tests of everything but the verdict.
@@ -172,7 +188,11 @@ pub(crate) fn import(args: &ImportArgs, judged: Judged) -> (Result<(), ImportErr
 pub(crate) fn write(args: &ImportArgs, shipment: &Shipment, options: Options) -> (Result<(), ImportError>, Value) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut receipt = Receipt::new("2026-11-25T00:00:00Z".parse().unwrap());
-    let outcome = runtime.block_on(shipment.write(args, options, &mut receipt));
+    let key = match args.key() {
+        Ok(key) => key,
+        Err(error) => return (Err(error), Value::Null),
+    };
+    let outcome = runtime.block_on(shipment.write(args, key.as_ref(), options, &mut receipt));
     (outcome, serde_json::from_slice(&receipt.to_json().unwrap()).unwrap())
 }
 

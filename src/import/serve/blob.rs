@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::sync_channel},
     time::Duration,
 };
 
@@ -36,6 +36,8 @@ use crate::members::{Extent, Members};
 
 /// Bytes read, hashed and sent at a time. Of each pull, a handful are in memory.
 const PIECE: u64 = 128 * 1024;
+/// Pieces that may be read before they are hashed.
+const AHEAD: usize = 2;
 /// How long a client may read nothing.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -128,12 +130,21 @@ impl Blobs {
     }
 
     /// Hashes all of it, and sends the last piece when the digest is right.
+    ///
+    /// One thread hashes while this one reads, seals and sends: neither waits for the
+    /// other for more than [`AHEAD`] pieces.
     fn hashed(&self, sending: &Sending, extent: &Extent, client: &Client) -> Result<(), BlobFault> {
-        let (mut hasher, mut seals, mut scratch) = (Digester::new(), Seals::new(), Vec::new());
+        let (to_hash, read) = sync_channel::<Bytes>(AHEAD);
+        let hashing = client.handle.spawn_blocking(move || {
+            let mut hasher = Digester::new();
+            read.iter().for_each(|bytes| hasher.update(&bytes));
+            hasher.finish()
+        });
+        let (mut seals, mut scratch) = (Seals::new(), Vec::new());
         let mut held: Option<Bytes> = None;
         for number in 0..sending.size.div_ceil(PIECE) {
             let bytes = piece(sending, extent, number)?;
-            hasher.update(&bytes);
+            to_hash.send(bytes.clone()).map_err(|_| lost_thread())?;
             if let Some(seals) = &mut seals {
                 let tag = seals.tag(number, &bytes, &mut scratch)?;
                 seals.tags.push(tag);
@@ -144,7 +155,8 @@ impl Blobs {
                 client.send(earlier)?;
             }
         }
-        let got = hasher.finish();
+        drop(to_hash);
+        let got = client.handle.block_on(hashing).map_err(|_| lost_thread())?;
         if got != sending.digest {
             return Err(BlobFault::Changed(format!("digest mismatch: got {got}, want {}", sending.digest)));
         }
@@ -153,6 +165,11 @@ impl Blobs {
         }
         client.send(held.unwrap_or_default())
     }
+}
+
+/// The thread that hashes ends with the pieces, and not before.
+fn lost_thread() -> BlobFault {
+    BlobFault::Changed("it could not be hashed".to_owned())
 }
 
 /// Sends each piece whose seal is right.
@@ -219,8 +236,8 @@ impl Client {
 /// Reads a piece.
 fn piece(sending: &Sending, extent: &Extent, number: u64) -> Result<Bytes, BlobFault> {
     let from = number * PIECE;
-    let read = extent.part(from, PIECE.min(sending.size.saturating_sub(from))).read();
-    read.map(Bytes::from).map_err(|error| BlobFault::Changed(format!("it cannot be read: {error}")))
+    let read = extent.piece(from, PIECE.min(sending.size.saturating_sub(from)));
+    read.map_err(|error| BlobFault::Changed(format!("it cannot be read: {error}")))
 }
 
 fn place(sending: &Sending) -> Result<Extent, BlobFault> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    path::Path,
     sync::Arc,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Catalog {
 #[derive(Debug, Default)]
 pub(crate) struct Repository {
     pub(crate) tags: BTreeMap<String, Digest>,
+    /// Where each tag comes from.
+    sources: BTreeMap<String, String>,
     pub(crate) manifests: BTreeMap<Digest, Document>,
     pub(crate) blobs: BTreeMap<Digest, Blob>,
     /// Descriptors of referrers, by subject and digest.
@@ -52,22 +55,22 @@ pub(crate) struct Blob {
 impl Catalog {
     /// Takes what passed. An image that did not pass in one archive is not served from
     /// another either: the evidence that speaks against it is there.
-    pub(crate) fn of(shipments: Vec<Shipment>) -> Result<Self, ServeError> {
+    pub(crate) fn of(shipments: Vec<(&Path, Shipment)>) -> Result<Self, ServeError> {
         let mut catalog = Self::default();
         let mut refused: BTreeMap<Digest, String> = BTreeMap::new();
-        for image in shipments.iter().flat_map(|shipment| &shipment.images) {
+        for image in shipments.iter().flat_map(|(_, shipment)| &shipment.images) {
             if let Some(reason) = &image.refusal {
                 let reason = format!("{} did not pass: {reason}", image.subject.reference);
                 catalog.withhold(image, &reason);
                 refused.entry(image.subject.digest).or_insert(reason);
             }
         }
-        for shipment in shipments {
+        for (archive, shipment) in shipments {
             let members = Arc::new(shipment.members);
             for image in shipment.images.iter().filter(|image| image.refusal.is_none()) {
                 match refused.get(&image.subject.digest) {
                     Some(reason) => catalog.withhold(image, reason),
-                    None => catalog.add(&shipment.bundle, &members, image)?,
+                    None => catalog.add(archive, &shipment.bundle, &members, image)?,
                 }
             }
         }
@@ -127,40 +130,32 @@ impl Catalog {
         }
     }
 
-    fn add(&mut self, bundle: &Bundle, members: &Arc<Members>, image: &Image) -> Result<(), ServeError> {
+    fn add(&mut self, archive: &Path, bundle: &Bundle, members: &Arc<Members>, image: &Image) -> Result<(), ServeError> {
         let text = &image.subject.reference;
         let reference: Reference = text.parse().map_err(|_| ServeError::Reference(text.clone()))?;
+        let source = format!("{text} in {}", archive.display());
         if image.is_named() {
-            return self.add_to(reference.repository(), reference.tag(), bundle, members, image);
+            let repository = self.content(reference.repository(), bundle, members, image)?;
+            return repository.tags(&reference, reference.tag(), image, &source);
         }
         // Exported from a mirror: it is served as what the operator knows it as.
         for name in &image.repositories {
             let reference: Reference = name.parse().map_err(|_| ServeError::Reference(name.clone()))?;
-            self.add_to(reference.repository(), None, bundle, members, image)?;
+            self.content(reference.repository(), bundle, members, image)?.tags(&reference, None, image, &source)?;
         }
         Ok(())
     }
 
-    fn add_to(
+    fn content(
         &mut self,
         name: &str,
-        tag: Option<&str>,
         bundle: &Bundle,
         members: &Arc<Members>,
         image: &Image,
-    ) -> Result<(), ServeError> {
+    ) -> Result<&mut Repository, ServeError> {
         let repository = self.repositories.entry(name.to_owned()).or_default();
         repository.content(bundle, members, image)?;
-        if let Some(tag) = tag {
-            repository.tag(name, tag, image.subject.digest)?;
-        }
-        for (tag, digest) in &image.belongings.tags {
-            if *repository.tags.entry(tag.clone()).or_insert(*digest) != *digest {
-                self.notes
-                    .push(format!("{name}:{tag} stands for evidence of another archive; {digest} is served by digest alone"));
-            }
-        }
-        Ok(())
+        Ok(repository)
     }
 }
 
@@ -194,12 +189,24 @@ impl Repository {
         Ok(())
     }
 
-    fn tag(&mut self, name: &str, tag: &str, digest: Digest) -> Result<(), ServeError> {
-        let one = *self.tags.entry(tag.to_owned()).or_insert(digest);
-        match one == digest {
-            true => Ok(()),
-            false => Err(ServeError::TagTwice { tag: format!("{name}:{tag}"), one, other: digest }),
+    /// Sets the tag of an image and those of its legacy evidence. A tag names one thing:
+    /// whoever comes through the configuration of a mirror asks for a path alone, and
+    /// must not be given what another registry, or another archive, has under it.
+    fn tags(&mut self, name: &Reference, tag: Option<&str>, image: &Image, source: &str) -> Result<(), ServeError> {
+        let own = tag.map(|tag| (tag, &image.subject.digest));
+        let legacy = image.belongings.tags.iter().map(|(tag, digest)| (tag.as_str(), digest));
+        for (tag, digest) in own.into_iter().chain(legacy) {
+            let one = *self.tags.entry(tag.to_owned()).or_insert(*digest);
+            let first = self.sources.entry(tag.to_owned()).or_insert_with(|| source.to_owned());
+            if one != *digest {
+                return Err(ServeError::TagTwice {
+                    tag: format!("{}:{tag}", name.repository()),
+                    one: format!("{one} ({first})"),
+                    other: format!("{digest} ({source})"),
+                });
+            }
         }
+        Ok(())
     }
 
     /// Adds the tags by which clients without the referrers API find referrers.

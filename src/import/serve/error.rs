@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use carnet_bundle::{Digest, json::JsonError};
+use carnet_bundle::json::JsonError;
 
 use crate::error::ImportError;
 
@@ -55,15 +55,15 @@ pub enum ServeError {
     /// Standard input can be read once only.
     #[error("archives are read again while they are served, and standard input can be read once")]
     StandardInput,
-    /// A tag that two images have.
+    /// A tag that would name two things.
     #[error("{tag} would stand for {one} and {other}")]
     TagTwice {
         /// The tag with its repository.
         tag: String,
-        /// One image.
-        one: Digest,
-        /// The other.
-        other: Digest,
+        /// Digest and source of an image, or of its evidence.
+        one: String,
+        /// The same of the other.
+        other: String,
     },
     /// A certificate or key that cannot be used.
     #[error("cannot use {}: {reason}", path.display())]

@@ -32,6 +32,8 @@ use crate::cli::say;
 
 /// Connections at the same time; more wait. Each may have a blob under way.
 const CONNECTIONS: usize = 256;
+/// Threads that read and hash blobs: two for each connection, and one for the ready file.
+const THREADS: usize = 2 * CONNECTIONS + 8;
 /// Bytes that a connection may have waiting, and longest head of a request.
 const BUFFER: usize = 64 * 1024;
 /// How long a client may take over its handshake or the head of a request.
@@ -48,7 +50,7 @@ pub(crate) fn block_on(
     registry: Registry,
     ready: Option<&Path>,
 ) -> Result<bool, ServeError> {
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(THREADS).build().map_err(ServeError::Runtime)?;
     let registry = Arc::new(registry);
     let outcome = runtime.block_on(listen(listener, tls, Arc::clone(&registry), ready, &runtime));
     // Blobs for clients that read nothing must not hold up the end.
