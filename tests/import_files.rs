@@ -158,6 +158,35 @@ fn a_docker_archive_holds_one_platform() {
     assert_eq!(receipt["written"].as_array().unwrap().last().unwrap()["digest"], child(&archive, "arm64"));
 }
 
+/// `docker load` would take the last of two.
+#[test]
+fn a_docker_archive_has_one_image_under_a_tag() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = dir.path().join("layout");
+    let entries = ["v1", "v2"].map(|tag| {
+        image_layout(&both, tag.as_bytes());
+        let index: Value = serde_json::from_slice(&fs::read(both.join("index.json")).unwrap()).unwrap();
+        let mut entry = index["manifests"][0].clone();
+        entry["annotations"]["org.opencontainers.image.ref.name"] = tag.into();
+        entry
+    });
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": entries });
+    fs::write(both.join("index.json"), index.to_string()).unwrap();
+    let archive = dir.path().join("two.carnet.tar");
+    let mut command = Command::new(carnet());
+    command.args(["export", "--proofs=skip", "--no-cache", "--no-preflight", "--quiet", "-o"]).arg(&archive);
+    command.args([support::reference("app"), "registry.example/org/app:v2".to_owned(), "--from".to_owned()]);
+    command.arg(format!("registry.example/org/app=oci:{}", both.display()));
+    success(&command.output().unwrap());
+    let file = dir.path().join("docker.tar");
+    let place = format!("docker-archive:{}", file.display());
+    let words = [archive.to_str().unwrap(), "--to", &place];
+    let (outcome, _) = import(&args(&[&words[..], &["--tag", "latest"]].concat()), passed(&archive));
+    assert!(matches!(outcome, Err(ImportError::TagTwice { .. })), "{outcome:?}");
+    assert!(!file.exists());
+    import(&args(&words), passed(&archive)).0.unwrap();
+}
+
 fn child(archive: &Path, architecture: &str) -> String {
     let bundle = opened(archive);
     let index = bundle.manifest(&bundle.inventory().subjects[0].digest).unwrap();

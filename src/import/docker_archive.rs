@@ -1,7 +1,11 @@
 //! What `docker load` reads: configs, layers and names, and nothing of what the
 //! images are verified by.
 
-use std::{collections::BTreeSet, io::Write, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    path::Path,
+};
 
 use carnet_bundle::{Descriptor, Digest, json, manifest::Manifest};
 use serde_json::{Value, json};
@@ -17,9 +21,16 @@ use crate::{
 
 /// Writes `docker-archive:FILE`.
 pub(crate) fn write(shipment: &Shipment, args: &ImportArgs, path: &Path, receipt: &mut Receipt) -> Result<(), ImportError> {
-    let mut images = Vec::new();
+    let (mut images, mut tags) = (Vec::new(), BTreeMap::new());
     for image in shipment.passed() {
         let (digest, manifest) = one_platform(shipment, args, image)?;
+        for tag in names(args, image)? {
+            // `docker load` would take the last of them.
+            match tags.insert(tag.clone(), digest) {
+                Some(one) if one != digest => return Err(ImportError::TagTwice { tag, one, other: digest }),
+                _ => {}
+            }
+        }
         images.push((image, digest, manifest));
     }
     let how = if args.dry_run { How::Planned } else { How::Sent };
