@@ -275,13 +275,6 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: i
     done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
 }
 
-/// Gives back the memory of `value` beside what is still to be done. The evidence of a
-/// large bundle lies in a hundred thousand pieces, and the run need not wait for them.
-pub(crate) fn drop_aside<T: Send + 'static>(value: T) {
-    // Where no thread is to be had, the value is dropped here and now.
-    drop(thread::Builder::new().spawn(move || drop(value)));
-}
-
 fn take<'t, T>(next: &AtomicUsize, items: &'t [T]) -> Option<(usize, &'t T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     items.get(at).map(|item| (at, item))

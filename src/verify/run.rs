@@ -17,7 +17,7 @@ use crate::{
     codes,
     error::VerifyError,
     inputs::{Inputs, Question},
-    judge::{Judgement, drop_aside, in_parallel},
+    judge::{Judgement, in_parallel},
     matching::{Matched, Matching},
     replay::{Answers, Carried},
     report::{self, Assumption, Carnet, Material, Need, Report},
@@ -114,7 +114,6 @@ pub fn run(
     report.carnet.timestamps = vouched.timestamps;
     findings.extend(weigh::assumptions(&mut report.carnet.assumptions, bundle, &vouched.by, args));
     report.carnet.findings = unique(findings);
-    drop_aside(shared);
     Ok(report)
 }
 
@@ -238,7 +237,6 @@ fn judge(
     report.carnet.assumptions.push(evidence_complete(bundle));
     report.carnet.assumptions.extend(asked.assumptions());
     findings.extend(matching.findings);
-    drop_aside(judgement);
     Ok(())
 }
 
