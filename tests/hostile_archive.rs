@@ -250,6 +250,52 @@ fn a_payload_that_a_check_could_count_is_excused_by_no_name() {
     stage.verify(&archive, &words).fails("layers-not-carried", "as the layer of another image");
 }
 
+/// A statement of BuildKit counts where the operator says so, and only there (V4.3).
+#[test]
+fn a_statement_that_counts_is_not_excused() {
+    let stage = Stage::new();
+    let index = with_buildkit(&stage, "good");
+    let words = ["--image", &pinned(APP, &digest(&index)), "--layers=none"];
+    stage.write("trust.yaml", TRUST_BUILDKIT);
+    let archive = stage.export("app.tar", &[(APP, "app")]);
+    stage.verify(&archive, &[&words[..], &["--trust-policy", "trust.yaml"]].concat()).passes("everything is there");
+    let statement = buildkit_statement(&stage, "good");
+    stage.change(&archive, |assembly, _| {
+        leave_out(assembly, Digest::of(statement.as_bytes()), statement.len().try_into().unwrap(), Role::Evidence);
+    });
+    assert!(stage.verify(&archive, &words).codes("warning").contains(&"evidence-not-carried"), "no check counts it");
+    let ended = stage.verify(&archive, &[&words[..], &["--trust-policy", "trust.yaml"]].concat());
+    ended.fails("evidence-not-carried", "the trust policy counts it");
+}
+
+/// Where the root alone is judged, rules see one image of an index, or it fails: a rule
+/// that denies by a label would pass what it cannot see (V15.3).
+#[test]
+fn an_index_whose_image_rules_cannot_see_fails() {
+    let stage = Stage::new();
+    stage.write("policy.yaml", "publicKey: key.pub\nsources: [{policy: [./rules]}]\n");
+    stage.write("rules/a.rego", denying("input.image.config.Labels.evil"));
+    stage.write("trust.yaml", "apiVersion: carnet/v0\nkind: TrustPolicy\nsignatures: {scope: root}\n");
+    for (architecture, is_seen) in [("amd64", true), ("arm64", false)] {
+        let mut layout = stage.layout(architecture);
+        let mut child = layout.image(b"app", json!({}));
+        layout.vouch(&child);
+        child["platform"] = json!({ "os": "linux", "architecture": architecture });
+        let index = layout.index(&[child]);
+        layout.tag(&index, "v1");
+        layout.vouch(&index);
+        layout.finish();
+        let archive = stage.export(&format!("{architecture}.tar"), &[(APP, architecture)]);
+        let words = ["--image", APP, "--policy", "policy.yaml"];
+        stage.verify(&archive, &words).passes("every image is judged");
+        let ended = stage.verify(&archive, &[&words[..], &["--trust-policy", "trust.yaml"]].concat());
+        match is_seen {
+            true => ended.passes(architecture),
+            false => ended.fails("policy-input-incomplete", architecture),
+        }
+    }
+}
+
 fn leave_out(assembly: &mut Assembly, digest: Digest, size: u64, role: Role) {
     assembly.blobs.remove(&digest);
     assembly.absent.push(Absence { digest, size, role, reason: AbsenceReason::NotInSource });
@@ -388,10 +434,27 @@ fn an_empty_question_is_not_answered() {
 #[test]
 fn a_statement_that_counts_is_shown_to_rules() {
     let stage = Stage::new();
+    with_buildkit(&stage, "evil");
+    let archive = stage.export("app.tar", &[(APP, "app")]);
+    stage.write("trust.yaml", TRUST_BUILDKIT);
+    stage.write("policy.yaml", "publicKey: key.pub\nsources: [{policy: [./rules]}]\n");
+    let judge = |builder: &str| {
+        let condition = format!("some att in input.attestations\n\tatt.statement.predicate.builder == \"{builder}\"");
+        stage.write("rules/a.rego", denying(&condition));
+        stage.verify(&archive, &["--image", APP, "--policy", "policy.yaml", "--trust-policy", "trust.yaml"])
+    };
+    judge("good").passes("the statement counts");
+    assert_eq!(judge("evil").status, Some(1));
+}
+
+const TRUST_BUILDKIT: &str = "apiVersion: carnet/v0\nkind: TrustPolicy\nattestations: {buildkit: accept-when-index-signed}\n";
+
+/// A layout with an index of one image and what BuildKit states of it. The image is
+/// signed, the statement is not.
+fn with_buildkit(stage: &Stage, builder: &str) -> Value {
     let mut layout = stage.layout("app");
     let mut child = layout.image(b"app", json!({}));
-    let built = statement(&child, "https://example.com/built", &json!({ "builder": "evil" }));
-    let built = layout.blob("application/vnd.in-toto+json", built);
+    let built = layout.blob("application/vnd.in-toto+json", buildkit_statement(stage, builder));
     let config = layout.blob("application/vnd.oci.image.config.v1+json", r#"{"architecture":"unknown","os":"unknown"}"#);
     let mut unsigned = layout.manifest(config, &[built], json!({}));
     unsigned["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
@@ -403,16 +466,12 @@ fn a_statement_that_counts_is_shown_to_rules() {
     layout.tag(&index, "v1");
     layout.vouch(&index);
     layout.finish();
-    let archive = stage.export("app.tar", &[(APP, "app")]);
-    stage.write("trust.yaml", "apiVersion: carnet/v0\nkind: TrustPolicy\nattestations: {buildkit: accept-when-index-signed}\n");
-    stage.write("policy.yaml", "publicKey: key.pub\nsources: [{policy: [./rules]}]\n");
-    let judge = |builder: &str| {
-        let condition = format!("some att in input.attestations\n\tatt.statement.predicate.builder == \"{builder}\"");
-        stage.write("rules/a.rego", denying(&condition));
-        stage.verify(&archive, &["--image", APP, "--policy", "policy.yaml", "--trust-policy", "trust.yaml"])
-    };
-    judge("good").passes("the statement counts");
-    assert_eq!(judge("evil").status, Some(1));
+    index
+}
+
+fn buildkit_statement(stage: &Stage, builder: &str) -> String {
+    let child = stage.layout("app").image(b"app", json!({}));
+    statement(&child, "https://example.com/built", &json!({ "builder": builder }))
 }
 
 /// Of a child without a platform containerd asks the config, whatever an annotation

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use carnet_bundle::{Bundle, Digest, Finding, Limits, Severity, codes as bundle_codes, container::Container, open};
-use carnet_evidence::Verifier;
+use carnet_evidence::{Verifier, trust_policy::Scope};
 use carnet_policy::{
     EffectiveTime,
     checks::{Judged, Options},
@@ -61,7 +61,7 @@ pub fn run(
     let (proofs, unreadable) = proofs(bundle);
     let verifier = verifier.with_proofs(proofs);
 
-    let mut findings = weigh::integrity(opened.findings, bundle, args);
+    let mut findings = weigh::integrity(opened.findings, bundle, args, verifier.rules());
     findings.extend(pinned_id(args, &opened.id));
     findings.extend(question.findings().cloned());
     findings.extend(unreadable);
@@ -147,7 +147,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// What there is to say of the image itself; `None` where nobody asks.
-    fn facts(&self, matched: &Matched, bundle: &Bundle, findings: &mut Vec<Finding>) -> Option<ImageFacts> {
+    fn facts(&self, matched: &Matched, bundle: &Bundle, scope: Scope, findings: &mut Vec<Finding>) -> Option<ImageFacts> {
         let facts = match (self.rules, &self.beside) {
             (Some(rules), _) => rules.facts(matched, bundle),
             (None, Some(answers)) => facts(answers, matched, bundle),
@@ -156,7 +156,7 @@ impl Asked<'_> {
         let facts = facts.map_err(|tampered| findings.push(tampered)).ok()?;
         // Without rules nothing hangs on what is missing.
         let severity = if self.rules.is_some() { Severity::Failure } else { Severity::Warning };
-        findings.extend(gaps(matched, &facts).into_iter().map(|gap| gap.with_severity(severity)));
+        findings.extend(gaps(matched, &facts, scope).into_iter().map(|gap| gap.with_severity(severity)));
         Some(facts)
     }
 
@@ -193,7 +193,7 @@ fn judge(
     let judge_one = |matched: &Matched| -> Result<(Judged, Material), VerifyError> {
         let mut judged = judgement.check(matched, &options);
         let facts = match judged.goes_on {
-            true => asked.facts(matched, bundle, &mut judged.findings),
+            true => asked.facts(matched, bundle, requirements.scope, &mut judged.findings),
             false => None,
         };
         let policy_input =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use carnet_bundle::{Bundle, Digest, Finding, Manifest, Platform, Severity, codes as bundle_codes, inventory::EvidenceKind};
-use carnet_evidence::classify;
+use carnet_evidence::{Rules, classify};
 
 use crate::{
     cli::{Layers, VerifyArgs},
@@ -12,8 +12,10 @@ use crate::{
 };
 
 /// Weighs the findings of gate 1 by the flags of the operator.
-pub(crate) fn integrity(findings: Vec<Finding>, bundle: Option<&Bundle>, args: &VerifyArgs) -> Vec<Finding> {
-    let counted = bundle.filter(|_| args.layers == Layers::None).map(counted_payloads).unwrap_or_default();
+/// `rules` say whether statements of BuildKit count.
+pub(crate) fn integrity(findings: Vec<Finding>, bundle: Option<&Bundle>, args: &VerifyArgs, rules: &Rules) -> Vec<Finding> {
+    let counted =
+        bundle.filter(|_| args.layers == Layers::None).map(|bundle| counted_payloads(bundle, rules)).unwrap_or_default();
     let weigh = |finding: Finding| match excused(&finding, bundle, args, &counted) {
         Some(severity) => finding.with_severity(severity),
         None => finding,
@@ -44,12 +46,14 @@ fn excused(finding: &Finding, bundle: Option<&Bundle>, args: &VerifyArgs, counte
 /// The payloads that a check could count: those of evidence that is verified. The
 /// manifests decide; what the inventory calls them, and as whose layer they are
 /// declared absent, is the exporter's to choose.
-fn counted_payloads(bundle: &Bundle) -> BTreeSet<Digest> {
+fn counted_payloads(bundle: &Bundle, rules: &Rules) -> BTreeSet<Digest> {
     let is_counted = |manifest: &&Manifest| {
         matches!(classify(manifest).kind, EvidenceKind::Dsse | EvidenceKind::SigstoreBundle | EvidenceKind::Simplesigning)
     };
-    let manifests = bundle.inventory().evidence.iter().filter_map(|entry| bundle.manifest(&entry.digest));
-    manifests.filter(is_counted).flat_map(Manifest::layers).map(|layer| layer.digest).collect()
+    let verified = bundle.inventory().evidence.iter().filter_map(|entry| bundle.manifest(&entry.digest)).filter(is_counted);
+    let of_buildkit = bundle.tree().buildkit().keys().filter(|_| rules.accept_buildkit);
+    let manifests = verified.chain(of_buildkit.filter_map(|digest| bundle.manifest(digest)));
+    manifests.flat_map(Manifest::layers).map(|layer| layer.digest).collect()
 }
 
 /// Whether one of `counted` is among what the owner of a finding names and lacks.

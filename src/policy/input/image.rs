@@ -64,6 +64,12 @@ pub enum Gap {
         /// The directory that its label names.
         directory: String,
     },
+    /// An index of whose images none is what rules see.
+    #[error("no image for linux/amd64 of the index {of} is carried, and rules see the config of that one")]
+    PlatformNotCarried {
+        /// The index.
+        of: Digest,
+    },
     /// A parent that does not travel.
     #[error("the parent image {reference} is not carried")]
     ParentNotCarried {
@@ -78,7 +84,12 @@ impl ImageFacts {
     /// memory: see [`ImageFacts::add_file`].
     pub fn read(bundle: &Bundle, image: &Digest) -> Self {
         let mut facts = Self::default();
-        let Some((digest, manifest)) = platform(bundle, image) else { return facts };
+        let Some((digest, manifest)) = platform(bundle, image) else {
+            if bundle.manifest(image).is_some() {
+                facts.gaps.push(Gap::PlatformNotCarried { of: *image });
+            }
+            return facts;
+        };
         facts.config = facts.config_of(bundle, &digest, manifest);
         facts.parent = parent_reference(manifest).map(|(reference, digest)| facts.parent(bundle, reference, &digest));
         if let Some(directory) = facts.files_directory().map(str::to_owned) {

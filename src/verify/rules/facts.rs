@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use carnet_bundle::{Bundle, Finding};
-use carnet_evidence::{Rules as EvidenceRules, TrustRoot};
+use carnet_evidence::{Rules as EvidenceRules, TrustRoot, trust_policy::Scope};
 use carnet_policy::input::{Gap, ImageFacts};
 use jiff::Timestamp;
 
@@ -43,8 +43,10 @@ pub(crate) fn facts<T: Transport + 'static>(
 /// What the input of an image lacks. For rules it fails: one that denies what it
 /// sees would pass what it cannot see, and how a rule reaches its input cannot be
 /// told from its text.
-pub(crate) fn gaps(matched: &Matched, facts: &ImageFacts) -> Vec<Finding> {
+pub(crate) fn gaps(matched: &Matched, facts: &ImageFacts, scope: Scope) -> Vec<Finding> {
     let image = &matched.component.container_image;
     let finding = |gap: &Gap| Finding::new(&codes::POLICY_INPUT_INCOMPLETE, image, gap.to_string());
-    facts.gaps.iter().map(finding).collect()
+    // The children of an index show what it does not, where they are judged.
+    let is_seen_below = |gap: &&Gap| matches!(gap, Gap::PlatformNotCarried { .. }) && scope != Scope::Root;
+    facts.gaps.iter().filter(|gap| !is_seen_below(gap)).map(finding).collect()
 }
